@@ -1,0 +1,80 @@
+"""One process of one service, as `fairdrop serve` starts it: `python -m services.process claim`."""
+
+import argparse
+import contextlib
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from types import FrameType
+
+import uvicorn
+
+from shared.embedded.launch import die_with_parent
+from shared.web.logs import configure_logging
+from shared.web.server import server_config
+
+_ORPHAN_S = 2
+_PARENT_POLL_S = 1.0
+_BACKLOG = 4096
+
+
+class _Server(uvicorn.Server):
+    """Says on a pipe when it serves, and does not linger once its parent is dead."""
+
+    def __init__(self, config: uvicorn.Config, *, parent_pid: int, ready_fd: int | None) -> None:
+        super().__init__(config)
+        self._parent_pid = parent_pid
+        self._ready_fd = ready_fd
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._ready_fd is not None:
+            with contextlib.suppress(BrokenPipeError):  # the parent will notice by itself
+                os.write(self._ready_fd, b"1")
+            os.close(self._ready_fd)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if os.getppid() != self._parent_pid:
+            # The servers behind this process end too, so there is nothing to drain into.
+            self.force_exit = True
+            signal.alarm(_ORPHAN_S)
+
+
+def main() -> None:
+    """Serve on the inherited listening socket until SIGTERM."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("service")
+    parser.add_argument("--listen-fd", type=int, required=True)
+    parser.add_argument("--parent-pid", type=int, required=True)
+    parser.add_argument("--ready-fd", type=int)
+    arguments = parser.parse_args()
+
+    try:
+        die_with_parent(signal.SIGTERM, arguments.parent_pid)
+    except ProcessLookupError:
+        sys.exit(0)
+    if sys.platform != "linux":
+        watch = threading.Thread(target=_watch, args=[arguments.parent_pid], daemon=True)
+        watch.start()
+    configure_logging(arguments.service)
+    app = importlib.import_module(f"services.{arguments.service}.app").create()
+    config = server_config(app)
+    config.backlog = _BACKLOG
+    server = _Server(config, parent_pid=arguments.parent_pid, ready_fd=arguments.ready_fd)
+    server.run(sockets=[socket.socket(fileno=arguments.listen_fd)])
+
+
+def _watch(parent_pid: int) -> None:
+    """Stand in for the parent-death signal where the kernel has none."""
+    while os.getppid() == parent_pid:
+        time.sleep(_PARENT_POLL_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

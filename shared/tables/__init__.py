@@ -1,0 +1,6 @@
+"""The tables, one module per schema. Importing this package registers every model."""
+
+from shared.tables import campaign, claim, ledger
+from shared.tables.model import Model
+
+__all__ = ["Model", "campaign", "claim", "ledger"]
