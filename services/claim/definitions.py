@@ -74,8 +74,11 @@ _READ_PACK = """
 
 
 class Definitions:
-    """Reads definitions through a bounded memory. An unknown id is remembered for a second, so
-    that a crowd with a wrong link does not become a crowd at the database."""
+    """Reads definitions through a bounded memory.
+
+    An unknown id is remembered for a second, so that a crowd with a wrong link does not become a
+    crowd at the database.
+    """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

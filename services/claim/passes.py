@@ -33,7 +33,7 @@ class Passes:
         self._key = secrets.derive("pass:1")
 
     def sign(self, granted: Pass) -> str:
-        """Return the pass as text for `Authorization: Bearer`. The holder's person must be known."""
+        """Return the pass as text for `Authorization: Bearer`; the person must be resolved."""
         if granted.holder.person_id is None:
             raise ValueError("a pass is signed for a resolved person")
         payload = _LAYOUT.pack(

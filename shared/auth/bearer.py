@@ -42,5 +42,5 @@ async def authenticated(
     _openapi: Annotated[HTTPAuthorizationCredentials | None, Security(_documented)],
 ) -> Principal:
     """Depend on this for the caller, verified by `app.state.verifier`."""
-    verifier: "Verifier" = request.app.state.verifier
+    verifier: Verifier = request.app.state.verifier
     return await verifier.authenticate(bearer_token(request.scope["headers"]))

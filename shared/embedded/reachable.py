@@ -23,6 +23,7 @@ SERVER_UID = 65534
 SOCKETS_PREFIX = "fairdrop-"
 _ROOTS = (Path("/var/lib/fairdrop"), Path("/var/tmp/fairdrop"))  # noqa: S108 - ownership is checked
 _SHORT_TEMPORARY = Path("/tmp")  # noqa: S108 - only as the parent of a private mkdtemp
+_THROW_AWAY = (_SHORT_TEMPORARY, Path("/var/tmp"))  # noqa: S108 - only compared with
 _PASSABLE_MODE = 0o711
 _WRITABLE_BY_OTHERS = 0o022
 _SOCKET_PATH_BYTES_MAX = 100
@@ -228,7 +229,7 @@ def _sweep(clusters: Path) -> None:
 
     A data dir elsewhere may be on a disk that is not mounted now, so its cluster stays.
     """
-    throw_away = {_SHORT_TEMPORARY, Path(tempfile.gettempdir()), _ROOTS[1].parent}
+    throw_away = {*_THROW_AWAY, Path(tempfile.gettempdir())}
     for owner in clusters.glob("*/owner.json"):
         with contextlib.suppress(EmbeddedServerError, OSError, ValueError, KeyError):
             data_path = Path(json.loads(owner.read_text())["data"])

@@ -70,9 +70,12 @@ class Gate:
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def admit(
-        self, drop_id: UUID, holder_keys: Sequence[bytes], offset_us: int
-    ) -> Admission:
+    async def is_loaded(self, drop_id: UUID) -> bool:
+        """Return whether the gate holds anything of this drop. Raises GateError."""
+        gate_key, _ = keys.of_drop(drop_id)
+        return bool(await self._redis.exists(gate_key))
+
+    async def admit(self, drop_id: UUID, holder_keys: Sequence[bytes], offset_us: int) -> Admission:
         """Ask for a permit for each attempt, in order. Raises GateError; nothing is then known."""
         answers, now_us, version, rank = await self._call(
             "fairdrop_admit", drop_id, [offset_us, *holder_keys]
@@ -107,12 +110,19 @@ class Gate:
     ) -> list[bytes]:
         gate_key, holders_key = keys.of_drop(drop_id)
         try:
-            return await self._redis.fcall(function, 2, gate_key, holders_key, *arguments)
+            reply: list[bytes] = await self._redis.fcall(
+                function, 2, gate_key, holders_key, *arguments
+            )
         except ResponseError as error:
             if "function not found" not in str(error).lower():
                 # Keys that the library cannot read are not a gate: the ledger will load a new one.
                 await self._redis.delete(gate_key, holders_key)
                 raise
+        else:
+            return reply
         # The server lost the library (it restarted empty): install it and ask once more.
         await self.load_functions()
-        return await self._redis.fcall(function, 2, gate_key, holders_key, *arguments)
+        again: list[bytes] = await self._redis.fcall(
+            function, 2, gate_key, holders_key, *arguments
+        )
+        return again

@@ -1,5 +1,7 @@
-"""Schema `campaign`: programmes, funders, drops. Written by services.campaign through its
-server-side functions; `claim.issue` and `claim.release` count on the drop's row.
+"""Schema `campaign`: programmes, funders, drops.
+
+Written by services.campaign through its server-side functions; `claim.issue` and `claim.release`
+count on the drop's row.
 """
 
 from datetime import date, datetime

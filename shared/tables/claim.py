@@ -1,5 +1,7 @@
-"""Schema `claim`: persons, claims, cohorts. Written by the functions `claim.*` alone; the
-arrival log (`attempts`) is the one table that the claim service fills by itself.
+"""Schema `claim`: persons, claims, cohorts.
+
+Written by the functions `claim.*` alone; the arrival log (`attempts`) is the one table that the
+claim service fills by itself.
 """
 
 from datetime import datetime

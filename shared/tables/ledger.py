@@ -1,5 +1,7 @@
-"""Schema `ledger`: accounts, journals, transfers. Written by `ledger.post` alone, and never
-updated or deleted; only the balance rows of guarded accounts move, in the same call.
+"""Schema `ledger`: accounts, journals, transfers.
+
+Written by `ledger.post` alone, and never updated or deleted; only the balance rows of guarded
+accounts move, in the same call.
 """
 
 from datetime import date

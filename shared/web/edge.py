@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shared.errors import AppError, HeadersTooLarge, Internal, InvalidRequest, PayloadTooLarge
 from shared.web.metrics import UNMATCHED_ROUTE, Metrics
@@ -64,6 +65,8 @@ class Edge:
             return
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            return
         except Exception as fault:
             error = self._translate(fault)
             if error is None:

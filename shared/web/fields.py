@@ -43,10 +43,14 @@ def _to_moment(given: object) -> datetime:
         raise ValueError("must be an RFC 3339 time with its offset, as 2026-05-01T10:00:00Z")
     if moment.tzinfo is None:
         raise ValueError("must have a time zone")
-    # The year is judged first: a time next to year 1 or 9999 cannot be moved to UTC.
-    if not _YEAR_MIN <= moment.year <= _YEAR_MAX:
+    # The years are judged as given, too: a time next to year 1 or 9999 cannot be moved to UTC.
+    if not (_is_near(moment) and _is_near(moment.astimezone(UTC))):
         raise ValueError(f"must lie in the years {_YEAR_MIN} to {_YEAR_MAX}")
     return moment.astimezone(UTC)
+
+
+def _is_near(moment: datetime) -> bool:
+    return _YEAR_MIN <= moment.year <= _YEAR_MAX
 
 
 Text = Annotated[str, AfterValidator(_one_line)]

@@ -11,7 +11,7 @@ from shared.web.problems import render_problem
 from shared.web.tracing import identify
 
 HEAD_BYTES_MAX = 64 * 1024
-HEAD_TIMEOUT_S = 10.0
+HEAD_TIMEOUT_S = 5.0
 KEEP_ALIVE_S = 30
 DRAIN_TIMEOUT_S = 10
 

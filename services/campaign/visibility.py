@@ -1,0 +1,49 @@
+"""What a member of staff may see: the objects of the cities in their token.
+
+Row-level security holds the statements to them; everything else does not exist for the caller.
+"""
+
+from sqlalchemy import select
+
+from services.campaign import queries
+from services.campaign.schemas import DropView, ProgrammeView
+from shared.auth.principals import EVERY_CITY, Principal
+from shared.db.database import Database
+from shared.errors import NotFound
+from shared.ids import parse_id
+from shared.tables.campaign import City
+
+
+async def visible_cities(database: Database, staff: Principal) -> frozenset[int] | None:
+    """Return the numbers of the cities in the token, None for every city."""
+    if EVERY_CITY in staff.cities:
+        return None
+    async with database.transaction([]) as session:
+        known = select(City.city_id).where(City.city_code.in_(staff.cities))
+        return frozenset(await session.scalars(known))
+
+
+async def visible_programme(
+    database: Database, staff: Principal, programme_id: str
+) -> ProgrammeView:
+    """Find a programme by the id a client sent. Raises NotFound."""
+    parsed = parse_id(programme_id)
+    if parsed is not None:
+        cities = await visible_cities(database, staff)
+        async with database.transaction(cities) as session:
+            programme = await queries.find_programme(session, parsed)
+        if programme is not None:
+            return programme
+    raise NotFound("There is no such programme.")
+
+
+async def visible_drop(database: Database, staff: Principal, drop_id: str) -> DropView:
+    """Find a drop by the id a client sent. Raises NotFound."""
+    parsed = parse_id(drop_id)
+    if parsed is not None:
+        cities = await visible_cities(database, staff)
+        async with database.transaction(cities) as session:
+            drop = await queries.find_drop(session, parsed)
+        if drop is not None:
+            return drop
+    raise NotFound("There is no such drop.")

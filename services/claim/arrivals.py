@@ -1,0 +1,76 @@
+"""Arrival rank, time and outcome of every attempt that reached the gate, for evaluation.
+
+Without the losers no later study can say what a drop did. Kept in batches and best effort: when
+the ledger is away or a batch is full, the oldest are dropped and counted, never the money path
+slowed.
+"""
+
+import asyncio
+from collections import deque
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from services.claim.attempts import Attempt
+from services.claim.deciding import LEDGER_AWAY
+from services.claim.definitions import Definition
+
+_log = structlog.get_logger()
+
+_KEPT_MAX = 200_000
+_WRITE_EVERY_S = 0.5
+_WRITE_MAX = 20_000
+_US_PER_S = 1_000_000
+# COPY would be faster, but it is not allowed where row-level security applies.
+_WRITE = """
+    INSERT INTO claim.attempts (
+        city_id, drop_id, arrival_rank, arrived_at, holder_key, outcome
+    )
+    SELECT city_id, drop_id, arrival_rank, arrived_at, holder_key, outcome
+    FROM unnest($1::smallint[], $2::uuid[], $3::bigint[], $5::bytea[], $4::timestamptz[],
+        $6::text[]) AS arrived (city_id, drop_id, arrival_rank, holder_key, arrived_at, outcome)
+"""
+
+_Row = tuple[int, UUID, int, int, bytes, str]
+
+
+class Arrivals:
+    """A bounded buffer that a background task copies to `claim.attempts`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._kept: deque[_Row] = deque(maxlen=_KEPT_MAX)
+
+    def note(self, definition: Definition, attempt: Attempt, outcome: str) -> None:
+        """Keep one attempt that the gate has ranked."""
+        self._kept.append(
+            (
+                definition.city_id,
+                definition.drop_id,
+                attempt.rank,
+                attempt.arrived_us,
+                attempt.holder.key,
+                outcome,
+            )
+        )
+
+    async def write_for_ever(self) -> None:
+        """Write what was kept, twice a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_WRITE_EVERY_S)
+            await self.write()
+
+    async def write(self) -> None:
+        """Copy up to one batch to the table; on a fault the batch is lost and said so."""
+        rows = [self._kept.popleft() for _ in range(min(_WRITE_MAX, len(self._kept)))]
+        if not rows:
+            return
+        columns = list(zip(*rows, strict=True))
+        columns[3] = tuple(datetime.fromtimestamp(at_us / _US_PER_S, UTC) for at_us in columns[3])
+        try:
+            async with self._pool.acquire() as connection:
+                await connection.execute(_WRITE, *columns)
+        except (*LEDGER_AWAY, asyncpg.PostgresError) as fault:
+            _log.warning("arrivals lost", rows=len(rows), fault=repr(fault))

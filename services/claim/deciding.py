@@ -1,0 +1,221 @@
+"""The ledger's decisions on a batch, and what the claim path reads from it."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from services.claim.attempts import Attempt
+from services.claim.definitions import Definition
+from services.claim.holders import IDENTITY_KEY_VERSION
+from shared.gate.statement import READ_STATEMENT, Statement
+from shared.ids import new_id
+
+_log = structlog.get_logger()
+
+# The server's own bounds (1.5 s for a lock, 5 s for a statement) end a call that waits; this one
+# ends a call whose server does not answer at all.
+COMMAND_TIMEOUT_S = 2.5
+POOL_SIZE = 16
+_RESEND_PAUSE_S = (0.01, 0.05)
+
+# Refusals of this moment: the same batch is sent again.
+_BUSY_NOW = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.SerializationError,
+)
+# The reply is lost or the server is away: nothing is known, and the same batch, which carries its
+# claim ids, is sent again.
+UNKNOWN = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    OSError,
+    TimeoutError,
+)
+LEDGER_AWAY = (*_BUSY_NOW, *UNKNOWN)
+
+_ISSUE = "SELECT * FROM claim.issue($1, $2, $3, $4, $5, $6)"
+_FIND = "SELECT * FROM claim.find_claims($1, $2, $3, $4, $5)"
+_RESOLVE = "SELECT claim.resolve_persons($1, $2, $3, $4)"
+_WINNERS = "SELECT claim.winner_keys($1, $2, $3, $4)"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the ledger decided on one attempt; the claim is given when it is won."""
+
+    outcome: str
+    claim_id: UUID | None
+    serial: int | None
+    claimed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A live claim of a holder who was served before."""
+
+    claim_id: UUID
+    serial: int
+    claimed_at: datetime
+
+
+async def _keep_session(_connection: object) -> None:
+    """Do nothing between two uses: the path sets no session state, and a reset is a round trip."""
+
+
+async def open_pool(url: str) -> asyncpg.Pool:
+    """Open the claim path's own connections."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=2,
+        max_size=POOL_SIZE,
+        timeout=COMMAND_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
+        reset=_keep_session,
+    )
+
+
+class Ledger:
+    """The claim path's calls to Postgres.
+
+    Each is one statement in autocommit: nothing is held between round trips, so a stopped process
+    hangs nobody.
+    """
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def _call(self, fetch: str, statement: str, *arguments: Any) -> Any:  # noqa: ANN401
+        connection = await self._pool.acquire(timeout=COMMAND_TIMEOUT_S)
+        try:
+            return await getattr(connection, fetch)(statement, *arguments)
+        except UNKNOWN:
+            # Its state is not known: the next call must not inherit a reply that is still coming.
+            connection.terminate()
+            raise
+        finally:
+            await self._pool.release(connection)
+
+    async def read_statement(self, definition: Definition) -> Statement:
+        """Read where the drop stands, without any lock."""
+        row = await self._call("fetchrow", READ_STATEMENT, definition.city_id, definition.drop_id)
+        return Statement.of_row(row)
+
+    async def winner_keys(self, definition: Definition, after_serial: int) -> bytes:
+        """Return the holder keys of the claims above a serial, as `Winners.add` takes them."""
+        keys: bytes = await self._call(
+            "fetchval",
+            _WINNERS,
+            definition.city_id,
+            definition.drop_id,
+            IDENTITY_KEY_VERSION,
+            after_serial,
+        )
+        return keys
+
+    async def find_claims(
+        self, definition: Definition, attempts: Sequence[Attempt]
+    ) -> list[Found | None]:
+        """Return the claim that each attempt was given before, or None; takes no lock."""
+        rows = await self._call(
+            "fetch",
+            _FIND,
+            definition.city_id,
+            definition.drop_id,
+            IDENTITY_KEY_VERSION,
+            [attempt.holder.subject_hash for attempt in attempts],
+            [attempt.request_key for attempt in attempts],
+        )
+        found: list[Found | None] = [None] * len(attempts)
+        for row in rows:
+            found[row["place"] - 1] = Found(row["claim_id"], row["serial"], row["claimed_at"])
+        return found
+
+    async def persons(self, city_id: int, subject_hashes: Sequence[bytes]) -> list[UUID]:
+        """Return the persons behind subjects, minting those who are new."""
+        minted = [new_id(city_id) for _ in subject_hashes]
+        people: list[UUID] = await self._call(
+            "fetchval", _RESOLVE, city_id, IDENTITY_KEY_VERSION, list(subject_hashes), minted
+        )
+        return people
+
+    async def issue(
+        self, definition: Definition, attempts: Sequence[Attempt], *, until_s: float
+    ) -> tuple[list[Decision | None], Statement | None]:
+        """Decide a batch, sending it again until `until_s` (loop time) while its fate is unknown.
+
+        A None decision means that the ledger gave no answer in time; the attempt may still have
+        been decided, and the same request will be told of it.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await self._issue_once(definition, attempts)
+            except LEDGER_AWAY as fault:
+                _log.warning("batch sent again", drop_id=str(definition.drop_id), fault=repr(fault))
+            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as fault:
+                return await self._bisect(definition, attempts, fault, until_s=until_s)
+            pause = random.uniform(*_RESEND_PAUSE_S)
+            if loop.time() + pause >= until_s:
+                return [None] * len(attempts), None
+            await asyncio.sleep(pause)
+
+    async def _issue_once(
+        self, definition: Definition, attempts: Sequence[Attempt]
+    ) -> tuple[list[Decision | None], Statement | None]:
+        await self._resolve(definition, attempts)
+        row = await self._call(
+            "fetchrow",
+            _ISSUE,
+            definition.city_id,
+            definition.drop_id,
+            [attempt.claim_id for attempt in attempts],
+            [attempt.person_id for attempt in attempts],
+            [attempt.request_key for attempt in attempts],
+            [attempt.channel for attempt in attempts],
+        )
+        decisions = [
+            Decision(*decided)
+            for decided in zip(
+                row["outcomes"], row["claim_ids"], row["serials"], row["claimed_ats"], strict=True
+            )
+        ]
+        return list(decisions), Statement.of_row(row)
+
+    async def _resolve(self, definition: Definition, attempts: Sequence[Attempt]) -> None:
+        strangers = [attempt for attempt in attempts if attempt.person_id is None]
+        if not strangers:
+            return
+        hashes = [attempt.holder.subject_hash for attempt in strangers]
+        people = await self.persons(definition.city_id, hashes)
+        for attempt, person_id in zip(strangers, people, strict=True):
+            attempt.person_id = person_id
+
+    async def _bisect(
+        self,
+        definition: Definition,
+        attempts: Sequence[Attempt],
+        fault: Exception,
+        *,
+        until_s: float,
+    ) -> tuple[list[Decision | None], Statement | None]:
+        """Keep one bad row from failing its whole batch: try the halves by themselves."""
+        if len(attempts) == 1:
+            _log.error("attempt refused by the ledger", fault=repr(fault))
+            return [None], None
+        middle = len(attempts) // 2
+        first, _ = await self.issue(definition, attempts[:middle], until_s=until_s)
+        second, statement = await self.issue(definition, attempts[middle:], until_s=until_s)
+        return first + second, statement

@@ -1,0 +1,120 @@
+"""What a claim process holds open, from start to drain."""
+
+import os
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import structlog
+from fastapi import FastAPI
+
+from services.claim.admitting import Admitting
+from services.claim.arrivals import Arrivals
+from services.claim.claiming import Claiming
+from services.claim.deciding import LEDGER_AWAY, Ledger, open_pool
+from services.claim.definitions import Definitions
+from services.claim.holders import Identities
+from services.claim.keeping_time import follow_offset
+from services.claim.lane import DEADLINE_S
+from services.claim.passes import Passes
+from shared.auth.tokens import open_verifier
+from shared.clock import Clock
+from shared.db.durability import assert_durable
+from shared.errors import AppError, Unavailable
+from shared.gate.gate import Gate, GateError, connect
+from shared.secrets import Secrets
+from shared.settings import Settings
+from shared.tasks import TaskOwner
+from shared.voucher_ids import VoucherIds
+
+_log = structlog.get_logger()
+
+_UNAVAILABLE_RETRY_MS = (500, 2_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Everything the endpoint and the routes use."""
+
+    pool: asyncpg.Pool
+    gate: Gate
+    ledger: Ledger
+    clock: Clock
+    definitions: Definitions
+    claiming: Claiming
+    admitting: Admitting
+    identities: Identities
+    passes: Passes
+    voucher_ids: VoucherIds
+
+
+def translate(fault: Exception) -> AppError | None:
+    """Return what a client is told when Postgres or the gate is away, else None."""
+    if isinstance(fault, (*LEDGER_AWAY, GateError)):
+        return Unavailable(retry_after_ms=random.randint(*_UNAVAILABLE_RETRY_MS))
+    return None
+
+
+@asynccontextmanager
+async def open_resources(app: FastAPI) -> AsyncIterator[None]:
+    """Open pool and gate, start the background tasks; drain and close them in reverse.
+
+    Raises:
+        NotDurableError: Postgres could forget an acknowledged claim.
+    """
+    settings = Settings.load(os.environ)
+    secrets = Secrets.load(Path(settings.data_dir))
+    pool = await open_pool(settings.postgres_url)
+    gate = Gate(connect(settings.redis_url))
+    owner = TaskOwner()
+    background = TaskOwner()
+    try:
+        async with pool.acquire() as connection:
+            await assert_durable(connection)
+        await _install(gate)
+        ledger = Ledger(pool)
+        clock = Clock()
+        arrivals = Arrivals(pool)
+        claiming = Claiming(gate=gate, ledger=ledger, clock=clock, arrivals=arrivals, owner=owner)
+        identities = Identities(secrets)
+        passes = Passes(secrets)
+        app.state.verifier = await open_verifier(settings.data_dir, os.environ)
+        app.state.resources = Resources(
+            pool=pool,
+            gate=gate,
+            ledger=ledger,
+            clock=clock,
+            definitions=Definitions(pool),
+            claiming=claiming,
+            admitting=Admitting(verifier=app.state.verifier, identities=identities, signed=passes),
+            identities=identities,
+            passes=passes,
+            voucher_ids=VoucherIds(secrets),
+        )
+        await follow_offset(pool, clock, background)
+        _start(background, arrivals.write_for_ever, name="arrivals")
+        _start(background, claiming.keep_deadlines, name="deadlines")
+        yield
+        # Requests are over by now; what they left in flight ends before the pool does.
+        await owner.close(grace_s=DEADLINE_S)
+        await arrivals.write()
+    finally:
+        await background.close(grace_s=0)
+        await gate.close()
+        await pool.close()
+
+
+async def _install(gate: Gate) -> None:
+    try:
+        await gate.load_functions()
+    except GateError as fault:
+        # The first call installs them; a gate that is away costs time, not the start.
+        _log.warning("gate away at start", fault=repr(fault))
+
+
+def _start(owner: TaskOwner, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
+    owner.spawn(work(), name=name)

@@ -1,0 +1,163 @@
+"""Where a drop stands, as this process last heard it from the ledger."""
+
+import asyncio
+import time
+
+import structlog
+
+from services.claim.deciding import LEDGER_AWAY, Ledger
+from services.claim.definitions import Definition
+from services.claim.outcomes import Refusal, Refused
+from services.claim.winners import Winners
+from shared.gate.gate import Gate, GateError
+from shared.gate.statement import Statement
+
+_log = structlog.get_logger()
+
+FLAG_LIVES_S = 1.0
+RESTATE_EVERY_S = 0.2
+# Close to T-0 the gate itself is asked: this process only estimates the gate's clock, from below.
+_OPENING_MARGIN_US = 50_000
+_US_PER_S = 1_000_000
+
+
+class Standing:
+    """The ledger's last statement about a drop, and the refusals that follow from it.
+
+    Only what the ledger stated is ever refused. While a statement is younger than a second,
+    refusals are answered from it, touching neither Redis nor Postgres; a holder who may have won
+    is never refused from memory.
+    """
+
+    def __init__(self, definition: Definition, ledger: Ledger, gate: Gate) -> None:
+        self._definition = definition
+        self._ledger = ledger
+        self._gate = gate
+        self.statement: Statement | None = None
+        self._heard_s = float("-inf")
+        self._read_begun_s = float("-inf")
+        self._reading: asyncio.Future[None] | None = None
+        self._listing: asyncio.Lock = asyncio.Lock()
+        self._winners = Winners()
+        self._gate_clock_us: int | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self._heard_s <= FLAG_LIVES_S
+
+    def hear_clock(self, gate_now_us: int) -> None:
+        """Remember how far the gate's clock is ahead of this process's monotonic clock."""
+        self._gate_clock_us = gate_now_us - time.monotonic_ns() // 1000
+
+    def gate_now_us(self) -> int | None:
+        """Estimate the gate's time: late by the way of one answer, never early."""
+        if self._gate_clock_us is None:
+            return None
+        return time.monotonic_ns() // 1000 + self._gate_clock_us
+
+    def adopt(self, statement: Statement, *, asked_s: float) -> bool:
+        """Believe a statement unless it is older than the one held; return whether it is held now.
+
+        `asked_s` is when it was asked for. A lower version that was asked for after the higher one
+        arrived means that the ledger itself went back: a restored backup.
+        """
+        held = self.statement
+        if held is not None and statement.version < held.version and asked_s < self._heard_s:
+            return False
+        if held is not None and statement.issued < self._winners.issued:
+            self._winners = Winners()
+        self.statement = statement
+        self._heard_s = time.monotonic()
+        return True
+
+    def refusal(self, now_us: int | None) -> Refused | None:
+        """Return what the statement refuses at `now_us` on the gate's clock, else None.
+
+        Without a clock only the state and the stock can refuse.
+        """
+        stated = self.statement
+        if stated is None:
+            return None
+        if stated.state == "closed" or (now_us is not None and now_us >= stated.closes_us):
+            return Refused(Refusal.CLOSED)
+        if stated.state == "paused":
+            return Refused(Refusal.PAUSED)
+        if now_us is not None and now_us < stated.opens_us:
+            return Refused(Refusal.NOT_OPEN, opens_us=stated.opens_us)
+        if stated.remaining == 0:
+            return Refused(Refusal.SOLD_OUT)
+        return None
+
+    def flagged(self, holder_key: bytes) -> Refused | None:
+        """Return the refusal that memory alone may give this holder, else None: ask the gate."""
+        if not self.is_fresh:
+            return None
+        now_us = self.gate_now_us()
+        refused = self.refusal(now_us)
+        if refused is None:
+            return None
+        if refused.refusal is Refusal.NOT_OPEN and now_us is not None:
+            opens_soon = refused.opens_us is None or now_us > refused.opens_us - _OPENING_MARGIN_US
+            if opens_soon:
+                return None
+        return None if self.may_have_won(holder_key) else refused
+
+    def may_have_won(self, holder_key: bytes) -> bool:
+        """Return whether the ledger must be asked before this holder is refused."""
+        if self.statement is None or self._winners.issued < self.statement.issued:
+            return True
+        return self._winners.may_include(holder_key)
+
+    async def restate(self, *, gate_version: int = -1) -> None:
+        """Read the drop and hand it to the gate, at most once in 200 ms and one at a time.
+
+        `gate_version` is what the gate reported beforehand (-1 when it is not loaded).
+        """
+        if self._reading is not None:
+            await asyncio.shield(self._reading)
+            return
+        missing = gate_version < 0
+        if not missing and time.monotonic() - self._read_begun_s < RESTATE_EVERY_S:
+            return
+        self._reading = asyncio.ensure_future(self._read(gate_version))
+        try:
+            await asyncio.shield(self._reading)
+        finally:
+            self._reading = None
+
+    async def _read(self, gate_version: int) -> None:
+        self._read_begun_s = asked_s = time.monotonic()
+        try:
+            statement = await self._ledger.read_statement(self._definition)
+        except LEDGER_AWAY as fault:
+            _log.warning("drop not read", drop_id=str(self._definition.drop_id), fault=repr(fault))
+            return
+        self.adopt(statement, asked_s=asked_s)
+        denied = gate_version if gate_version > statement.version else None
+        await self.hand_over(statement, denied_version=denied)
+
+    async def hand_over(self, statement: Statement, *, denied_version: int | None = None) -> None:
+        """Give the gate what the ledger stated. A gate that is away is loaded when it is back."""
+        try:
+            await self._gate.take(
+                self._definition.drop_id, statement, denied_version=denied_version
+            )
+        except GateError as fault:
+            _log.warning("gate not told", drop_id=str(self._definition.drop_id), fault=repr(fault))
+
+    async def list_winners(self) -> bool:
+        """Know every winner up to the statement held; return False when the ledger is away."""
+        async with self._listing:
+            stated = self.statement
+            if stated is None:
+                return False
+            if self._winners.issued >= stated.issued:
+                return True
+            try:
+                keys = await self._ledger.winner_keys(self._definition, self._winners.issued)
+            except LEDGER_AWAY as fault:
+                _log.warning("winners not listed", fault=repr(fault))
+                return False
+            # Read after the statement, so it lists at least the winners up to it.
+            self._winners.add(keys, stated.issued)
+            return True
