@@ -54,7 +54,7 @@ _EXPECTED = (
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="The data dir; FAIRDROP_DATA or .fairdrop when not given.", show_default=False),
+    typer.Option(help="The data dir; else FAIRDROP_DATA, else .fairdrop.", show_default=False),
 ]
 
 
@@ -113,7 +113,7 @@ def demo(
 
 
 @app.command()
-def token(  # noqa: PLR0913 - one parameter for each option of the contract
+def token(
     role: Annotated[RoleName, typer.Option(help="What the token may do.")],
     sub: Annotated[str, typer.Option(help="Its subject: a pseudonym.")],
     attr: Annotated[

@@ -56,9 +56,7 @@ async def servers(data_dir: Path) -> AsyncIterator[Servers]:
         return
     data.prepare()
     with data.lock():
-        embedded = EmbeddedServers(
-            data, with_postgres=not postgres_url, with_valkey=not redis_url
-        )
+        embedded = EmbeddedServers(data, with_postgres=not postgres_url, with_valkey=not redis_url)
         await embedded.start()
         try:
             owner_url = postgres_url or embedded.postgres_url

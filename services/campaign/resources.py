@@ -8,12 +8,12 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 from sqlalchemy import text
 
-from services.campaign.settings import Settings, read_settings
 from services.campaign.telling import GateTeller
 from shared.auth.tokens import open_verifier
 from shared.db.database import Database
 from shared.db.durability import assert_durable
 from shared.gate.gate import Gate, connect
+from shared.settings import Settings
 
 # With the campaign's one process this is its whole share of Postgres' connections.
 _POOL_SIZE = 8
@@ -34,15 +34,15 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
         NotDurableError: the database could lose what it acknowledged.
         IdentityProviderError: the keys of the staff's tokens cannot be had.
     """
-    settings: Settings = read_settings(environ)
+    settings = Settings.load(environ)
     async with AsyncExitStack() as opened:
         app.state.verifier = await open_verifier(settings.data_dir, environ)
         database = Database(settings.postgres_url, pool_size=_POOL_SIZE)
         opened.push_async_callback(database.close)
         await _assert_durable(database)
-        gate = Gate(connect(settings.redis_url))
-        opened.push_async_callback(gate.close)
-        app.state.resources = Resources(database, GateTeller(gate, app.state.metrics.registry))
+        redis = connect(settings.redis_url)
+        opened.push_async_callback(redis.aclose, close_connection_pool=True)
+        app.state.resources = Resources(database, GateTeller(Gate(redis), app.state.metrics.registry))
         yield
 
 

@@ -28,6 +28,7 @@ from shared.errors import (
     UnsupportedMediaType,
 )
 from shared.ids import parse_id
+from shared.web.answers import offending_fields
 from shared.web.problems import render_problem
 from shared.web.tracing import identify
 
@@ -40,7 +41,6 @@ _log = structlog.get_logger()
 ROUTE = "/v1/drops/{drop_id}/claims"
 _BEFORE_ID, _AFTER_ID = "/v1/drops/", "/claims"
 _BODY_BYTES_MAX = 1024
-_HEADER_BYTES_MAX = 16 * 1024
 _JSON = (b"content-type", b"application/json")
 
 _Headers = list[tuple[bytes, bytes]]
@@ -106,7 +106,7 @@ async def claim(resources: Resources, scope: "Scope", receive: "Receive") -> _An
     headers = scope["headers"]
     now_us = resources.claiming.now_us(definition)
     holder = await resources.admitting.holder(bearer_token(headers), definition, now_us=now_us)
-    named = _named(headers)
+    named = dict(headers)
     outcome = await resources.claiming.claim(
         definition,
         holder,
@@ -118,10 +118,6 @@ async def claim(resources: Resources, scope: "Scope", receive: "Receive") -> _An
     body = render_win(definition, outcome, resources.voucher_ids)
     status = HTTPStatus.CREATED if outcome.fresh else HTTPStatus.OK
     return _Answer(status, [_JSON, (b"content-length", str(len(body)).encode())], body)
-
-
-def _named(headers: _Headers) -> dict[bytes, bytes]:
-    return dict(headers)
 
 
 async def _channel(headers: dict[bytes, bytes], receive: "Receive") -> str | None:
@@ -145,15 +141,9 @@ async def _channel(headers: dict[bytes, bytes], receive: "Receive") -> str | Non
     try:
         return ClaimRequest.model_validate_json(body).channel
     except ValidationError as error:
-        raise invalid_body(error) from None
-
-
-def invalid_body(error: ValidationError) -> InvalidRequest:
-    """Return the problem that names what is wrong in a body, without repeating its content."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    return InvalidRequest(
-        extra={"fields": [{"loc": ["body", *f["loc"]], "msg": f["msg"]} for f in faults]}
-    )
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        located = [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
+        raise InvalidRequest(extra={"fields": offending_fields(located)}) from None
 
 
 def _as_problem(fault: Exception, request_id: str) -> AppError:

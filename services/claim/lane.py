@@ -90,6 +90,7 @@ class Lane:
             if self._flushing < BATCHES_IN_FLIGHT_MAX:
                 self._flushing += 1
                 self._owner.spawn(self._flush_until_empty(), name="claim flusher")
+        underway.deadline_s = max(underway.deadline_s, attempt.deadline_s)
         waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         underway.waiting.append(waiter)
         self._timeouts.append((attempt.deadline_s, waiter))

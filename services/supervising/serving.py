@@ -26,10 +26,9 @@ from shared.embedded.errors import EmbeddedServerError
 from shared.embedded.servers import EmbeddedServers
 from shared.migrations.migrate import DatabaseNewerError, migrate
 from shared.secrets import Secrets, SecretsError
+from shared.settings import POSTGRES_VARIABLE, REDIS_VARIABLE
 from shared.web.logs import configure_logging
 
-POSTGRES_VARIABLE = "FAIRDROP_POSTGRES_URL"
-REDIS_VARIABLE = "FAIRDROP_REDIS_URL"
 _READY_PATIENCE_S = 60.0
 _READY_POLL_S = 0.1
 

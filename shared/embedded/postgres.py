@@ -57,14 +57,14 @@ class EmbeddedPostgres:
         self._place = place
         self._binaries = binaries
         self._sockets = sockets
-        self._process: ServerProcess | None = None
+        self.running: ServerProcess | None = None
         self._tool: ServerProcess | None = None
 
     @property
     def process(self) -> ServerProcess:
-        if self._process is None:
+        if self.running is None:
             raise RuntimeError("Postgres has not been started")
-        return self._process
+        return self.running
 
     @property
     def pid(self) -> int:
@@ -98,11 +98,11 @@ class EmbeddedPostgres:
             EmbeddedServerError: it does not come up.
         """
         for _ in range(_START_ATTEMPTS_MAX):
-            self._process = self._spawn_server()
+            self.running = self._spawn_server()
             if await self._answers():
                 return
             await self.stop()
-            if not any(sign in self._process.log_tail() for sign in _OCCUPIED):
+            if not any(sign in self.running.log_tail() for sign in _OCCUPIED):
                 break
             await asyncio.sleep(_START_RETRY_S)
         raise self._failed("Postgres did not start", self.process)
@@ -110,14 +110,14 @@ class EmbeddedPostgres:
     async def stop(self) -> None:
         """Shut down fast: connections are cut, a checkpoint is written."""
         if self._tool is not None:
-            await self._tool.stop(signal.SIGKILL, _STOP_PATIENCE_S)
-        if self._process is not None:
-            await self._process.stop(signal.SIGINT, _STOP_PATIENCE_S)
+            await self._tool.kill_all()
+        if self.running is not None:
+            await self.running.stop(signal.SIGINT, _STOP_PATIENCE_S)
 
     def kill(self) -> None:
         """End it at once, without a checkpoint; the next start recovers from the log."""
-        if self._process is not None:
-            self._process.send(signal.SIGQUIT)
+        if self.running is not None:
+            self.running.send(signal.SIGQUIT)
 
     def _spawn_server(self) -> ServerProcess:
         settings = SETTINGS | {"unix_socket_directories": f'"{self._sockets}"', "port": str(PORT)}
@@ -162,9 +162,10 @@ class EmbeddedPostgres:
             raise disk_full(self._place.path)
         if not self._password_file.exists():
             write_private(self._password_file, secrets.token_hex(24))
-        draft = self._place.path / "postgres.draft"
-        if draft.exists():
-            shutil.rmtree(draft)
+        # The last processes of a killed attempt may still write, so each one has a name of its own.
+        for abandoned in self._place.path.glob("postgres.draft.*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        draft = self._place.path / f"postgres.draft.{secrets.token_hex(4)}"
         draft.mkdir(mode=0o700)
         self._place.user.own(draft)
         with tempfile.TemporaryDirectory(dir=self._sockets) as scratch:
@@ -189,9 +190,8 @@ class EmbeddedPostgres:
 
     async def _run_tool(self, program: list[str], stdin: Path | None = None) -> None:
         tool = self._tool = self._spawn(program, signal.SIGKILL, stdin)
-        code = await tool.exited(_INITDB_PATIENCE_S)
-        if code != 0:
-            await tool.stop(signal.SIGKILL, _STOP_PATIENCE_S)
+        if await tool.exited(_INITDB_PATIENCE_S) != 0:
+            await tool.kill_all()
             raise self._failed("The database could not be made", tool)
         self._tool = None
 

@@ -125,6 +125,12 @@ class ServerProcess(ChildProcess):
         super().__init__(popen)
         self.started = start_mark(popen.pid)
 
+    async def kill_all(self) -> None:
+        """Kill it with all it has started: the helpers of initdb would write on for a while."""
+        if self.exit_code is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            await self.exited(_KILL_PATIENCE_S)
+
     def log_tail(self) -> str:
         """Return the last lines this process has written."""
         with self._log.open("rb") as log:

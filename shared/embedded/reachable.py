@@ -108,20 +108,9 @@ def make_sockets_folder(user: ServerUser) -> Path:
     return folder
 
 
-def erase(data: DataDir) -> None:
-    """Remove a data dir together with the servers' files elsewhere.
-
-    Raises:
-        EmbeddedServerError: it is in use.
-    """
-    if not data.path.exists():
-        return
-    with data.lock():
-        pointed = _pointed(data)
-        if pointed is not None and pointed.exists():
-            with exclusive_lock(pointed / "servers.lock", holding=data.path):
-                shutil.rmtree(pointed)
-        shutil.rmtree(data.path)
+def folder_of(data: DataDir) -> Path:
+    """Return where the servers' files are, or would be, without making anything."""
+    return _pointed(data) or data.path
 
 
 def _pointer(data_path: Path) -> Path:

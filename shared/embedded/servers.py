@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from shared.embedded.binaries import find_binaries, runnable_binaries
-from shared.embedded.datadir import DataDir, write_private
+from shared.embedded.datadir import DataDir, exclusive_lock, write_private
 from shared.embedded.errors import EmbeddedServerError
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.embedded.processes import start_mark
 from shared.embedded.reachable import (
     SOCKETS_PREFIX,
-    Place,
+    folder_of,
     make_sockets_folder,
     place_of,
     server_user,
@@ -67,10 +67,11 @@ class EmbeddedServers:
             binaries = runnable_binaries(find_binaries(), user)
             place = place_of(self._data, user)
             held.enter_context(place.lock())
-            await _end_leftovers(place)
+            await _end_leftovers(place.path)
             sockets = make_sockets_folder(user)
             held.callback(shutil.rmtree, sockets, ignore_errors=True)
             self._place, self._sockets = place, sockets
+            self.note_running()
             self.postgres = EmbeddedPostgres(self._data, place, binaries, sockets)
             self.valkey = EmbeddedValkey(self._data, place, binaries, sockets)
             pair = (self.postgres, self.valkey)
@@ -82,7 +83,7 @@ class EmbeddedServers:
         """Stop them, what was acknowledged safely on disk."""
         if self._servers:
             await self._stop_all()
-            _record(self._place).unlink(missing_ok=True)
+            _record(self._place.path).unlink(missing_ok=True)
         self._held.close()
 
     def kill(self) -> None:
@@ -92,12 +93,12 @@ class EmbeddedServers:
 
     def note_running(self) -> None:
         """Record the processes, so that a later start can stop what this one leaves behind."""
-        processes = [server.process for server in self._servers]
+        running = [server.running for server in self._servers]
         record = {
             "sockets": str(self._sockets),
-            "processes": [{"pid": p.pid, "started": p.started} for p in processes],
+            "processes": [{"pid": p.pid, "started": p.started} for p in running if p is not None],
         }
-        write_private(_record(self._place), json.dumps(record))
+        write_private(_record(self._place.path), json.dumps(record))
 
     async def _start_all(self) -> None:
         starts = [server.start() for server in self._servers]
@@ -117,18 +118,45 @@ class EmbeddedServers:
         await asyncio.gather(*(server.stop() for server in self._servers))
 
 
-def _record(place: Place) -> Path:
-    return place.path / "servers.json"
+def erase(data: DataDir) -> None:
+    """Remove a data dir with everything that its servers keep elsewhere.
+
+    Raises:
+        EmbeddedServerError: it is in use.
+    """
+    if not data.path.exists():
+        return
+    with data.lock():
+        folder = folder_of(data)
+        if folder.exists():
+            with exclusive_lock(folder / "servers.lock", holding=data.path):
+                _remove_sockets(_read_record(folder))
+                shutil.rmtree(folder)
+        shutil.rmtree(data.path, ignore_errors=True)
 
 
-async def _end_leftovers(place: Place) -> None:
-    """End servers that a killed parent left behind; nobody living owns them, we hold the lock."""
+def _record(folder: Path) -> Path:
+    return folder / "servers.json"
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
     try:
-        record = json.loads(_record(place).read_text())
-        leftovers = [left for left in record["processes"] if _runs(left)]
-        sockets = Path(record["sockets"])
+        record = json.loads(_record(folder).read_text())
+        return {"sockets": Path(record["sockets"]), "processes": list(record["processes"])}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return  # nothing was left, or its record was never finished
+        return {"sockets": None, "processes": []}  # nothing was left, or it was never recorded
+
+
+def _remove_sockets(record: dict[str, Any]) -> None:
+    sockets = record["sockets"]
+    if sockets is not None and sockets.name.startswith(SOCKETS_PREFIX):
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+async def _end_leftovers(folder: Path) -> None:
+    """End servers that a killed parent left behind; nobody living owns them, we hold the lock."""
+    record = _read_record(folder)
+    leftovers = [left for left in record["processes"] if _runs(left)]
     # Fast shutdown for Postgres; Valkey takes it as the same request as SIGTERM.
     for number in (signal.SIGINT, signal.SIGKILL):
         for left in leftovers:
@@ -144,8 +172,7 @@ async def _end_leftovers(place: Place) -> None:
         raise EmbeddedServerError(
             f"Servers of an earlier run cannot be ended (process {pids}). End them by hand first."
         )
-    if sockets.name.startswith(SOCKETS_PREFIX):
-        shutil.rmtree(sockets, ignore_errors=True)
+    _remove_sockets(record)
 
 
 def _runs(left: dict[str, Any]) -> bool:

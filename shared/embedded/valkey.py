@@ -29,13 +29,13 @@ class EmbeddedValkey:
         self._place = place
         self._binaries = binaries
         self._socket = sockets / "valkey.sock"
-        self._process: ServerProcess | None = None
+        self.running: ServerProcess | None = None
 
     @property
     def process(self) -> ServerProcess:
-        if self._process is None:
+        if self.running is None:
             raise RuntimeError("Valkey has not been started")
-        return self._process
+        return self.running
 
     @property
     def pid(self) -> int:
@@ -66,7 +66,7 @@ class EmbeddedValkey:
         Raises:
             EmbeddedServerError: it does not come up.
         """
-        self._process = ServerProcess(
+        self.running = ServerProcess(
             [str(self._binaries.valkey), *self._options()],
             user=self._place.user,
             death_signal=signal.SIGTERM,
@@ -74,19 +74,19 @@ class EmbeddedValkey:
         )
         if not await self._answers():
             await self.stop()
-            tail = self._process.log_tail()
+            tail = self.running.log_tail()
             if "No space left" in tail:
                 raise disk_full(self._place.path)
             raise EmbeddedServerError(f"Valkey did not start. The end of {self._log} says:\n{tail}")
 
     async def stop(self) -> None:
         """Shut down after the append-only file is on disk."""
-        if self._process is not None:
-            await self._process.stop(signal.SIGTERM, _STOP_PATIENCE_S)
+        if self.running is not None:
+            await self.running.stop(signal.SIGTERM, _STOP_PATIENCE_S)
 
     def kill(self) -> None:
-        if self._process is not None:
-            self._process.send(signal.SIGKILL)
+        if self.running is not None:
+            self.running.send(signal.SIGKILL)
 
     def _options(self) -> list[str]:
         options = {

@@ -22,6 +22,12 @@ local function admit(keys, args)
     local now_us = clock[1] * 1000000 + clock[2] + args[1]
     local attempts = #args - 1
     local loaded = redis.call('HMGET', gate, 'version', 'permits', 'state', 'opens_us', 'closes_us')
+    for n = 1, 5 do
+        -- What cannot be read was not written by us: the ledger will say how it stands.
+        if not loaded[n] or (n ~= 3 and not tonumber(loaded[n])) then
+            loaded[1] = false
+        end
+    end
     if not loaded[1] then
         return { string.rep(NOT_LOADED, attempts), string.format('%.0f', now_us), '-1', '0' }
     end

@@ -14,8 +14,7 @@ from redis.asyncio import Redis
 
 from shared.embedded.datadir import DataDir
 from shared.embedded.processes import start_mark
-from shared.embedded.reachable import erase
-from shared.embedded.servers import EmbeddedServers
+from shared.embedded.servers import EmbeddedServers, erase
 
 REPOSITORY = Path(__file__).parents[2]
 GONE_WITHIN_S = 3.0

@@ -1,6 +1,7 @@
 """The embedded servers are real, durable, and come back on the same data dir."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from redis.asyncio import Redis
 
 from shared.embedded.datadir import DataDir
 from shared.embedded.errors import EmbeddedServerError
-from shared.embedded.reachable import erase
-from shared.embedded.servers import EmbeddedServers
+from shared.embedded.reachable import folder_of
+from shared.embedded.servers import EmbeddedServers, erase
 from tests.embedded.conftest import (
     all_gone,
     ask_postgres,
@@ -161,6 +162,10 @@ async def test_servers_that_outlived_their_parent_are_ended_first(used_data: Dat
         assert await count_both(servers, "outlived") == (1, 1)
 
 
+def holds_password(sockets: Path) -> bool:
+    return any(sockets.glob("*/password"))
+
+
 async def test_a_crash_while_the_cluster_is_made_is_made_good(
     data: DataDir, start_parent: Callable[..., Popen[str]]
 ) -> None:
@@ -170,10 +175,13 @@ async def test_a_crash_while_the_cluster_is_made_is_made_good(
         if log.exists() and "bootstrap script" in log.read_text():
             break
         await asyncio.sleep(0.005)
+    sockets = Path(json.loads((folder_of(data) / "servers.json").read_text())["sockets"])
+    assert holds_password(sockets)
     parent.kill()
     parent.wait()
     async with running(data) as servers:
         assert log.read_text().count("running bootstrap script") == 2
+        assert not holds_password(sockets)
         assert await ask_postgres(servers.postgres_url, "SELECT 1") == 1
 
 

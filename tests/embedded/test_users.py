@@ -15,7 +15,8 @@ import pytest
 from shared.embedded import binaries, reachable
 from shared.embedded.datadir import DataDir
 from shared.embedded.errors import EmbeddedServerError
-from shared.embedded.reachable import SERVER_UID, erase
+from shared.embedded.reachable import SERVER_UID
+from shared.embedded.servers import erase
 from tests.embedded.conftest import (
     REPOSITORY,
     all_gone,
@@ -185,3 +186,4 @@ async def test_a_normal_user_runs_the_servers_as_itself(
     assert not (home / ".fairdrop" / "postgres.pointer").exists()
     parent.kill()
     await all_gone(report["postgres"], report["valkey"])
+    erase(DataDir(home / ".fairdrop"))

@@ -14,7 +14,7 @@ import pytest
 
 from shared.embedded.datadir import DataDir
 from shared.embedded.processes import start_mark
-from shared.embedded.reachable import erase
+from shared.embedded.servers import erase
 
 FAIRDROP = Path(sys.executable).with_name("fairdrop")
 READY_WITHIN_S = 60.0

@@ -1,0 +1,155 @@
+"""The campaign service under test, and the staff who call it."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import uvicorn
+from redis.asyncio import Redis
+
+from services.campaign.app import create
+from shared.auth.development_keys import DevelopmentIssuer
+from shared.bookkeeping.accounts import family_of
+from shared.bookkeeping.invariants import check_books
+from shared.gate import keys
+from shared.settings import Settings
+from shared.tasks import TaskOwner
+from shared.web.server import server_config
+
+PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "retryable", "request_id"}
+_START_POLL_S = 0.01
+_STOP_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    def assert_problem(self, status: int, code: str) -> dict[str, Any]:
+        """Check that this is a whole problem of the contract and return it."""
+        assert (self.status, self.body.get("code")) == (status, code), self.body
+        assert self.headers["content-type"] == "application/problem+json"
+        assert self.body.keys() >= PROBLEM_MEMBERS
+        assert self.body["request_id"] == self.headers["x-request-id"]
+        problem: dict[str, Any] = self.body
+        return problem
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody with a token, or without one."""
+
+    http: aiohttp.ClientSession
+    token: str | None
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        async with self.http.request(
+            method, path, data=data, headers={**sent, **(headers or {})}
+        ) as response:
+            body = await response.read()
+            names = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status, names, json.loads(body) if body else None)
+
+    async def get(self, path: str) -> Answer:
+        return await self.send("GET", path)
+
+    async def post(self, path: str, body: object = None, *, key: str | None = None) -> Answer:
+        return await self._send_json("POST", path, body, key)
+
+    async def patch(self, path: str, body: object) -> Answer:
+        return await self._send_json("PATCH", path, body, None)
+
+    async def _send_json(self, method: str, path: str, body: object, key: str | None) -> Answer:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        if body is None:
+            return await self.send(method, path, headers=headers)
+        headers["Content-Type"] = "application/json"
+        return await self.send(method, path, data=json.dumps(body).encode(), headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The running service, its books and its gate."""
+
+    http: aiohttp.ClientSession
+    issuer: DevelopmentIssuer
+    owner: asyncpg.Connection
+    redis: Redis
+
+    def staff(self, role: str, *cities: str, subject: str = "staff-1") -> Caller:
+        return Caller(self.http, self.issuer.issue(subject, [role], cities=cities))
+
+    def operator(self, *cities: str) -> Caller:
+        return self.staff("operator", *cities, subject="operator-1")
+
+    def nobody(self) -> Caller:
+        return Caller(self.http, None)
+
+    async def balances(self, programme_id: str) -> dict[str, int]:
+        """Return the balances that are not zero, on the normal side, from the transfers alone."""
+        rows = await self.owner.fetch(
+            "SELECT a.code, coalesce(sum(CASE WHEN t.debit_account_id = a.account_id"
+            " THEN t.amount_fen ELSE -t.amount_fen END), 0)::bigint AS debit_fen"
+            " FROM ledger.accounts AS a JOIN ledger.transfers AS t"
+            " ON a.account_id IN (t.debit_account_id, t.credit_account_id)"
+            " WHERE a.programme_id = $1 GROUP BY a.code",
+            programme_id,
+        )
+        signed = {
+            code: debit if family_of(code).normal_side == "debit" else -debit
+            for code, debit in rows
+        }
+        return {code: balance for code, balance in sorted(signed.items()) if balance}
+
+    async def assert_books_are_sound(self) -> None:
+        checks = await check_books(self.owner)
+        assert [check for check in checks if check.offenders] == []
+
+    async def gate_of(self, drop_id: str) -> tuple[int, int, str] | None:
+        """Return the gate's (version, permits, state), None where it is not loaded."""
+        version, permits, state = await self.redis.hmget(
+            keys.of_drop(UUID(drop_id))[0], "version", "permits", "state"
+        )
+        return None if version is None else (int(version), int(permits), state.decode())
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[str]:
+    """Serve the real app on a free port of this process until the block ends."""
+    app = create(
+        {
+            "FAIRDROP_POSTGRES_URL": settings.postgres_url,
+            "FAIRDROP_REDIS_URL": settings.redis_url,
+            "FAIRDROP_DATA": str(settings.data_dir),
+        }
+    )
+    server = uvicorn.Server(server_config(app))
+    tasks = TaskOwner()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # Not serve(): that would take the test runner's signals.
+        tasks.spawn(server._serve([listener]), name="campaign")
+        async with asyncio.timeout(_STOP_GRACE_S):
+            while not server.started:
+                await asyncio.sleep(_START_POLL_S)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await tasks.close(grace_s=_STOP_GRACE_S)
