@@ -13,6 +13,7 @@
     │   ├── IdempotencyKeyReused   422 idempotency_key_reused
     │   └── InProgress             409 in_progress
     └── Failure                    5xx: the request may be sound, we are not
+        ├── Busy                   503 busy
         ├── Overloaded             503 overloaded
         ├── Unavailable            503 unavailable
         └── Internal               500 internal
@@ -126,6 +127,13 @@ class InProgress(Refusal):
     code = "in_progress"
     status = 409
     title = "The first request with this idempotency key is still being served."
+    retryable = True
+
+
+class Busy(Failure):
+    code = "busy"
+    status = 503
+    title = "Nothing is decided yet; ask again in a moment."
     retryable = True
 
 

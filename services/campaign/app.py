@@ -7,7 +7,8 @@ from fastapi import FastAPI
 
 from services.campaign.resources import ask_postgres, open_resources
 from services.campaign.routes import router
-from shared.db.faults import Busy, translate
+from shared.db.faults import translate
+from shared.errors import Busy
 from shared.web.app import Service, create_app
 
 

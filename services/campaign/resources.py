@@ -40,9 +40,9 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
         database = Database(settings.postgres_url, pool_size=_POOL_SIZE)
         opened.push_async_callback(database.close)
         await _assert_durable(database)
-        redis = connect(settings.redis_url)
-        opened.push_async_callback(redis.aclose, close_connection_pool=True)
-        app.state.resources = Resources(database, GateTeller(Gate(redis), app.state.metrics.registry))
+        gate = Gate(connect(settings.redis_url))
+        opened.push_async_callback(gate.close)
+        app.state.resources = Resources(database, GateTeller(gate, app.state.metrics.registry))
         yield
 
 

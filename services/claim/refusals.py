@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from services.claim.outcomes import Refusal, Refused
 from shared.clock import rfc3339
-from shared.errors import AppError, Failure, Overloaded
+from shared.errors import AppError, Busy, Overloaded
 from shared.errors import Refusal as RefusedRequest
 
 _BUSY_RETRY_MS = (150, 600)
@@ -59,13 +59,6 @@ class BadPass(RefusedRequest):
     code = "bad_pass"
     status = 403
     title = "This pass is not valid here."
-
-
-class Busy(Failure):
-    code = "busy"
-    status = 503
-    title = "Your turn is not decided yet; ask again in a moment."
-    retryable = True
 
 
 _PLAIN: dict[Refusal, type[AppError]] = {

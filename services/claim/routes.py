@@ -15,7 +15,6 @@ from services.claim.packs import vouchers_of
 from services.claim.passes import Pass
 from services.claim.refusals import (
     BadPass,
-    Busy,
     Closed,
     LimitReached,
     NotOpen,
@@ -35,7 +34,7 @@ from services.claim.schemas import (
 from shared.auth.principals import Principal
 from shared.auth.residents import require_resident
 from shared.clock import rfc3339
-from shared.errors import Forbidden, NotFound, Unauthenticated, Unavailable
+from shared.errors import Busy, Forbidden, NotFound, Unauthenticated, Unavailable
 from shared.gate.statement import microseconds
 from shared.ids import city_of, parse_id
 from shared.web.pages import Cursor, Page, PageQuery

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -21,7 +21,12 @@ from shared.invariant import invariant
 
 SAMPLE_MAX = 5
 GATE_READS_MAX = 3
+GATES_NAME = "I10_gates_follow_the_ledger"
+GATES_DESCRIPTION = (
+    "A loaded gate has, after one hand-over, the ledger's version and as many permits as are free."
+)
 _GATE_REREAD_S = 0.02
+_ALL = "offenders_in_all"
 
 _BLOCK = re.compile(
     r"^-- name: (?P<name>\w+)\n(?P<description>(?:-- .*\n)+)(?P<statement>(?:(?!-- name: ).*\n)+)",
@@ -33,6 +38,8 @@ _SNAPSHOT: dict[str, Any] = {"isolation": "repeatable_read", "readonly": True}
 # Every query reads whole tables. Right after a drop their statistics are old, and a nested loop
 # chosen for a table that was empty would run for hours.
 _SET_BASED = "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '64MB'; SET LOCAL jit = off"
+# The sample and, beside each of its rows, the number of all offenders.
+_COUNTED = "SELECT *, count(*) OVER () AS offenders_in_all FROM ({}) AS offender LIMIT $1"
 _SEE_CITIES = "SELECT set_config('fairdrop.cities', $1, true)"
 _EVERY_CITY = "*"
 _PUBLISHED_DROPS = """
@@ -66,7 +73,8 @@ def queries() -> tuple[Query, ...]:
     """Return the queries of invariants.sql, in order; the file is parsed once."""
     text = (files("shared.bookkeeping") / "invariants.sql").read_text()
     found = tuple(_parse(text))
-    invariant(len(found) == text.count("-- name: ") - 1, "a block of invariants.sql was not read")
+    names = len(re.findall(r"^-- name: ", text, re.MULTILINE))
+    invariant(len(found) == names, "a block of invariants.sql cannot be read")
     return found
 
 
@@ -74,6 +82,10 @@ def _parse(text: str) -> Iterator[Query]:
     for block in _BLOCK.finditer(text):
         lines = [line.removeprefix("-- ") for line in block["description"].splitlines()]
         yield Query(block["name"], " ".join(lines), block["statement"].strip().removesuffix(";"))
+
+
+def is_sound(checks: Iterable[Check]) -> bool:
+    return all(check.offenders == 0 for check in checks)
 
 
 async def check_books(
@@ -91,11 +103,8 @@ async def check_books(
 
 
 async def _check(connection: asyncpg.Connection, query: Query) -> Check:
-    rows = await connection.fetch(
-        f"SELECT *, count(*) OVER () AS offenders_in_all FROM ({query.statement}) AS offender"  # noqa: S608 - from our own file
-        f" LIMIT {SAMPLE_MAX}"
-    )
-    offenders = rows[0]["offenders_in_all"] if rows else 0
+    rows = await connection.fetch(_COUNTED.format(query.statement), SAMPLE_MAX)
+    offenders = rows[0][_ALL] if rows else 0
     return Check(query.name, query.description, offenders, [_readable(dict(row)) for row in rows])
 
 
@@ -114,12 +123,7 @@ async def check_gates(
         if await gate.is_loaded(drop["drop_id"])
     ]
     offences = [offence for offence in found if offence is not None]
-    return Check(
-        "I10_gates_follow_the_ledger",
-        "A loaded gate has, after one hand-over, the ledger's version and quota - live permits.",
-        len(offences),
-        offences[:SAMPLE_MAX],
-    )
+    return Check(GATES_NAME, GATES_DESCRIPTION, len(offences), offences[:SAMPLE_MAX])
 
 
 async def _gate_offence(
@@ -169,7 +173,7 @@ def _named(cities: Collection[int] | None) -> str:
 
 
 def _readable(row: Mapping[str, Any]) -> dict[str, Json]:
-    return {name: _plain(value) for name, value in row.items() if name != "offenders_in_all"}
+    return {name: _plain(value) for name, value in row.items() if name != _ALL}
 
 
 def _plain(value: object) -> Json:

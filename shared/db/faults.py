@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from shared.errors import AppError, Failure, Overloaded, Unavailable
+from shared.errors import AppError, Busy, Overloaded, Unavailable
 
 # Another transaction was in the way: lock_timeout, statement_timeout or a cancel, a deadlock, a
 # serialization failure.
@@ -14,13 +14,6 @@ _BUSY = frozenset({"55P03", "57014", "40P01", "40001"})
 # The server is away, going away, coming up, full, or a standby (08, 53, 57P, 58, 25006), or it
 # ended a session that had stalled (25P03).
 _AWAY_CLASSES = ("08", "53", "57P", "58", "25006", "25P03")
-
-
-class Busy(Failure):
-    code = "busy"
-    status = 503
-    title = "Others are changing the same thing; try again shortly."
-    retryable = True
 
 
 def translate(fault: Exception) -> AppError | None:

@@ -116,6 +116,7 @@ class EmbeddedServers:
 
     async def _stop_all(self) -> None:
         await asyncio.gather(*(server.stop() for server in self._servers))
+        self._servers = ()
 
 
 def erase(data: DataDir) -> None:

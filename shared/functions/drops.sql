@@ -37,21 +37,26 @@ BEGIN
     IF p_packs = 0 THEN
         RETURN NULL;
     END IF;
+    PERFORM ledger.lock_balances(p_drop.city_id, p_drop.programme_id, array_agg(codes.code))
+    FROM campaign.funders AS f
+    CROSS JOIN LATERAL (
+        VALUES ('available:' || f.funder_id), ('pledge:' || f.funder_id)
+    ) AS codes (code)
+    WHERE f.city_id = p_drop.city_id AND f.programme_id = p_drop.programme_id;
     FOR v_share IN
         SELECT s.funder_id, s.share_fen, f.kind
         FROM campaign.pack_shares(p_drop.city_id, p_drop.drop_id) AS s
         JOIN campaign.funders AS f
             ON f.city_id = p_drop.city_id AND f.programme_id = p_drop.programme_id
             AND f.funder_id = s.funder_id
-        -- Sorted, so that two drops of one programme lock its balances in the same order.
         ORDER BY s.funder_id
     LOOP
         IF p_packs > 0 THEN
-            v_free := campaign.guarded_balance(
+            v_free := ledger.guarded_balance(
                 p_drop.city_id, p_drop.programme_id, 'available:' || v_share.funder_id
             );
             IF p_drop.rail = 'ecny' AND v_share.kind <> 'merchant_pool' THEN
-                v_free := v_free - campaign.guarded_balance(
+                v_free := v_free - ledger.guarded_balance(
                     p_drop.city_id, p_drop.programme_id, 'pledge:' || v_share.funder_id
                 );
             END IF;

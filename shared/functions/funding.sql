@@ -27,8 +27,9 @@ BEGIN
 
     v_debit := CASE p_journal_kind WHEN 'J2' THEN 'pledge:' || p_funder ELSE 'bank:main' END;
     v_credit := CASE p_journal_kind WHEN 'J3' THEN 'pledge:' ELSE 'available:' END || p_funder;
+    PERFORM ledger.lock_balances(p_city, p_programme, ARRAY[v_debit, v_credit]);
     IF p_journal_kind = 'J3'
-        AND campaign.guarded_balance(p_city, p_programme, v_credit) < p_amount_fen
+        AND ledger.guarded_balance(p_city, p_programme, v_credit) < p_amount_fen
     THEN
         RETURN 'pledge_exceeded';
     END IF;
@@ -48,8 +49,26 @@ BEGIN
 END
 $$;
 
--- The balance of a guarded account, locked until the transaction ends; 0 where it has none yet.
-CREATE OR REPLACE FUNCTION campaign.guarded_balance(
+-- Lock the balances of guarded accounts until the transaction ends: all that it will touch, in one
+-- call and sorted, so that two transactions over the same accounts cannot deadlock.
+CREATE OR REPLACE FUNCTION ledger.lock_balances(
+    p_city smallint, p_programme uuid, p_codes text[]
+) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog
+AS $$
+BEGIN
+    PERFORM 1
+    FROM ledger.accounts AS a
+    JOIN ledger.balances AS b USING (city_id, programme_id, account_id)
+    WHERE a.city_id = p_city AND a.programme_id = p_programme AND a.code = ANY (p_codes)
+    ORDER BY b.account_id
+    FOR NO KEY UPDATE OF b;
+END
+$$;
+
+-- The balance of a guarded account; 0 where it has none yet.
+CREATE OR REPLACE FUNCTION ledger.guarded_balance(
     p_city smallint, p_programme uuid, p_code text
 ) RETURNS bigint
 LANGUAGE sql VOLATILE
@@ -60,6 +79,5 @@ AS $$
         FROM ledger.accounts AS a
         JOIN ledger.balances AS b USING (city_id, programme_id, account_id)
         WHERE a.city_id = p_city AND a.programme_id = p_programme AND a.code = p_code
-        FOR NO KEY UPDATE OF b
     ), 0)
 $$;

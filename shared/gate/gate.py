@@ -50,7 +50,8 @@ def connect(url: str) -> Redis:
         socket_connect_timeout=SOCKET_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
     )
-    return Redis(connection_pool=pool)
+    # from_pool: the client owns the pool and closes it with itself.
+    return Redis.from_pool(pool)
 
 
 class Gate:
@@ -122,7 +123,5 @@ class Gate:
             return reply
         # The server lost the library (it restarted empty): install it and ask once more.
         await self.load_functions()
-        again: list[bytes] = await self._redis.fcall(
-            function, 2, gate_key, holders_key, *arguments
-        )
+        again: list[bytes] = await self._redis.fcall(function, 2, gate_key, holders_key, *arguments)
         return again

@@ -252,7 +252,8 @@ class VoucherKind(Model):
         ),
         CheckConstraint(
             "(benefit = 'amount' AND percent_bp IS NULL)"
-            " OR (benefit = 'percent_with_cap' AND percent_bp BETWEEN 1 AND 10000)",
+            " OR (benefit = 'percent_with_cap' AND percent_bp IS NOT NULL"
+            " AND percent_bp BETWEEN 1 AND 10000)",
             name="benefit_is_known",
         ),
         UniqueConstraint("city_id", "drop_id", "position", name="voucher_kinds_position_key"),

@@ -1,7 +1,6 @@
 """One service on one database for the session; every test has programmes of its own."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -51,7 +50,7 @@ async def campaign_database(servers: EmbeddedServers) -> str:
 async def desk(
     servers: EmbeddedServers, campaign_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Desk]:
-    data_dir: Path = tmp_path_factory.mktemp("campaign")
+    data_dir = tmp_path_factory.mktemp("campaign")
     issuer = DevelopmentIssuer(data_dir)
     settings = Settings(
         postgres_url=service_url(campaign_database, "campaign", SECRETS),

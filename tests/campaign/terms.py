@@ -15,7 +15,7 @@ def moment(**ahead: float) -> str:
     return rfc3339(datetime.now(UTC) + timedelta(**ahead))
 
 
-def funder(funder_id: str, share_bp: int, **other: object) -> Body:
+def funder(funder_id: str, share_bp: object, **other: object) -> Body:
     return {
         "funder_id": funder_id,
         "name": f"Funder {funder_id}",

@@ -39,7 +39,7 @@ async def test_other_cities_do_not_exist_on_any_route(desk: Desk) -> None:
             ("POST", f"/v1/drops/{drop_id}/close", None),
             ("PATCH", f"/v1/drops/{drop_id}", {"quota": 1}),
         ):
-            answer = await stranger._send_json(method, path, body, None)
+            answer = await stranger.send_json(method, path, body)
             answer.assert_problem(404, "not_found")
         refused = await stranger.post("/v1/programmes", programme_terms(city_code=THERE))
         refused.assert_problem(403, "forbidden")

@@ -26,7 +26,7 @@ async def test_the_gate_follows_every_change(desk: Desk) -> None:
         ("PATCH", "", {"quota": 5}, "live"),
         ("POST", "/close", None, "closed"),
     ):
-        answer = await operator._send_json(method, f"/v1/drops/{drop_id}{path}", body, None)
+        answer = await operator.send_json(method, f"/v1/drops/{drop_id}{path}", body)
         expected_permits = answer.body["quota"] - 3
         expected = (answer.body["version"], expected_permits, state)
         assert await desk.gate_of(drop_id) == expected
@@ -60,6 +60,7 @@ async def test_a_gate_that_hangs_delays_a_change_but_does_not_fail_it(
         started_s = time.monotonic()
         paused = await operator.post(f"/v1/drops/{drop_id}/pause")
         elapsed_s = time.monotonic() - started_s
+        ready = await desk.nobody().get("/readyz")
         row = await desk.owner.fetchrow(
             "SELECT state FROM campaign.drops WHERE drop_id = $1", UUID(drop_id)
         )
@@ -67,6 +68,7 @@ async def test_a_gate_that_hangs_delays_a_change_but_does_not_fail_it(
         os.kill(servers.valkey.pid, signal.SIGCONT)
     assert (paused.status, paused.body["state"]) == (200, "paused")
     assert 0.45 < elapsed_s < 2.0
+    assert (ready.status, ready.body["checks"]) == (200, {"postgres": "ok"})
     assert row is not None
     assert row["state"] == "paused"
     assert b"fairdrop_campaign_gate_statements_total" in await _metrics(desk)

@@ -157,7 +157,7 @@ async def test_a_quoted_key_is_the_bare_key(desk: Desk) -> None:
     assert (again.headers[REPLAYED], again.body) == ("true", first.body)
 
 
-@pytest.mark.parametrize("bad", ["", '""', "x" * 256, "two words", "ключ", "tab\tbed", "\x7f"])
+@pytest.mark.parametrize("bad", ["", '""', "x" * 256, "two words", "ключ", "tab\tbed"])
 async def test_malformed_keys(desk: Desk, bad: str) -> None:
     operator = desk.operator(CITY)
     answer = await operator.post("/v1/programmes", programme_terms(), key=bad)

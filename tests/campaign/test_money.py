@@ -68,7 +68,11 @@ async def test_a_programme_from_funding_to_close(desk: Desk) -> None:
     assert await desk.balances(programme_id) == booked
 
     published = await operator.post(f"/v1/drops/{drop_id}/publish")
-    assert (published.status, published.body["state"], published.body["version"]) == (200, "live", 1)
+    assert (published.status, published.body["state"], published.body["version"]) == (
+        200,
+        "live",
+        1,
+    )
     assert published.body["published_at"] is not None
     reserved = {
         "available:city": 100_000 - 10 * CITY_PACK_FEN,

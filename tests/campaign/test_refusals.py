@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from shared.ids import new_id
 from tests import builders
 from tests.campaign.desk import Caller, Desk
 from tests.campaign.terms import (
@@ -117,8 +118,8 @@ async def test_unknown_things(desk: Desk) -> None:
     answer = await operator.post(f"/v1/programmes/{programme_id}/funding", funding)
     answer.assert_problem(404, "not_found")
 
-    unknown = str(builders.new_id(1))
-    elsewhere = str(builders.new_id(4095))
+    unknown = str(new_id(1))
+    elsewhere = str(new_id(4095))
     for absent in (unknown, elsewhere, "nonsense", "%00", "0" * 36, unknown.upper(), "{" + unknown):
         for method, path, body in (
             ("GET", "/v1/programmes/{}", None),
@@ -127,7 +128,7 @@ async def test_unknown_things(desk: Desk) -> None:
             *(("POST", f"/v1/drops/{{}}/{change}", None) for change in CHANGES),
             ("PATCH", "/v1/drops/{}", {"quota": 1}),
         ):
-            answer = await operator._send_json(method, path.format(absent), body, None)
+            answer = await operator.send_json(method, path.format(absent), body)
             if absent == "%00":
                 answer.assert_problem(422, "invalid_request")
             else:
@@ -168,13 +169,13 @@ async def test_only_operators_write_and_only_staff_read(desk: Desk) -> None:
     for role in ("approver", "finance", "auditor", "resident"):
         caller = desk.staff(role, CITY)
         for method, path, body in writes:
-            refused = await caller._send_json(method, path, body, None)
+            refused = await caller.send_json(method, path, body)
             refused.assert_problem(403, "forbidden")
         for path in reads:
             answer = await caller.get(path)
             assert answer.status == (403 if role == "resident" else 200), (role, path)
     for method, path, body in [*writes, *(("GET", path, None) for path in reads)]:
-        refused = await desk.nobody()._send_json(method, path, body, None)
+        refused = await desk.nobody().send_json(method, path, body)
         refused.assert_problem(401, "unauthenticated")
         assert refused.headers["www-authenticate"] == "Bearer"
     assert await desk.balances(programme_id) == before
@@ -201,18 +202,17 @@ async def test_a_lost_connection_answers_unavailable(desk: Desk) -> None:
     _, drop_id = await make_live_drop(operator)
     async with locked(desk, drop_id):
         pause = asyncio.ensure_future(operator.post(f"/v1/drops/{drop_id}/pause"))
-        ended: list[int] = []
+        ended = False
         while not ended:
             await asyncio.sleep(0.01)
-            ended = await desk.owner.fetch(
+            ended = await desk.owner.fetchval(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE usename = 'fairdrop_campaign' AND wait_event_type = 'Lock'"
             )
         (await pause).assert_problem(503, "unavailable")
     # Every pooled connection dies: the next requests open new ones by themselves.
     await desk.owner.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE usename = 'fairdrop_campaign'"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'fairdrop_campaign'"
     )
     assert (await operator.post(f"/v1/drops/{drop_id}/pause")).body["state"] == "paused"
 

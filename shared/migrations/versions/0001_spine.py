@@ -353,7 +353,7 @@ def upgrade() -> None:
         sa.Column("benefit", sa.Text(), nullable=False),
         sa.Column("percent_bp", sa.Integer(), nullable=True),
         sa.CheckConstraint(
-            "(benefit = 'amount' AND percent_bp IS NULL) OR (benefit = 'percent_with_cap' AND percent_bp BETWEEN 1 AND 10000)",
+            "(benefit = 'amount' AND percent_bp IS NULL) OR (benefit = 'percent_with_cap' AND percent_bp IS NOT NULL AND percent_bp BETWEEN 1 AND 10000)",
             name="benefit_is_known",
         ),
         sa.CheckConstraint(

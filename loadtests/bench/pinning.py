@@ -1,0 +1,48 @@
+"""One core for the process that is measured, the other cores for everything else."""
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_CORES_NEEDED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pinning:
+    """Which core is whose; nothing is pinned where `measured` is None."""
+
+    measured: int | None
+    others: frozenset[int]
+
+    def __str__(self) -> str:
+        if self.measured is None:
+            return "nothing is pinned: every process shares every core"
+        rest = ", ".join(map(str, sorted(self.others)))
+        return (
+            f"the measured process has core {self.measured}; wrk, Postgres and Valkey share {rest}"
+        )
+
+    def take_others(self) -> None:
+        """Keep this process, and every process it starts from now on, off the measured core."""
+        if self.measured is not None:
+            os.sched_setaffinity(0, self.others)
+
+    def give_measured(self, pid: int) -> None:
+        """Move a process with all its threads to the measured core."""
+        if self.measured is None:
+            return
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # a thread that ended just now
+                os.sched_setaffinity(int(thread.name), {self.measured})
+
+
+def choose_cores() -> Pinning:
+    """Split the cores this process may use."""
+    if sys.platform != "linux":
+        return Pinning(None, frozenset())
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) < _CORES_NEEDED:
+        return Pinning(None, frozenset(usable))
+    return Pinning(usable[0], frozenset(usable[1:]))

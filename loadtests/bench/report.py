@@ -1,0 +1,92 @@
+"""The result for people (a table) and for later comparison (a file)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.bench.figures import ECHO, Measured, Spread
+from loadtests.bench.pinning import Pinning
+from loadtests.bench.wrk import Load
+from loadtests.provenance import Provenance
+from shared.clock import rfc3339
+
+
+def table(measured: Sequence[Measured]) -> Table:
+    """Lay the figures out; every cell is a median and, behind it, the smallest and largest."""
+    shown = Table(title="Claims against a FastAPI echo, in one run", title_justify="left")
+    shown.add_column("figure")
+    for heading in ("per second", "of the echo", "p50 ms", "p99 ms"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for one in measured:
+        ratio = "1" if one.figure is ECHO else _spread(one.ratio, ".2f")
+        shown.add_row(
+            one.figure.title,
+            _spread(one.per_second, ",.0f"),
+            ratio,
+            _spread(one.p50_ms, ".1f"),
+            _spread(one.p99_ms, ".1f"),
+        )
+    return shown
+
+
+def _spread(spread: Spread, form: str) -> str:
+    return f"{spread.median:{form}} ({spread.low:{form}}-{spread.high:{form}})"
+
+
+def print_answers(console: Console, measured: Sequence[Measured]) -> None:
+    """Say how many answers of each kind there were, and what went wrong on the way."""
+    for one in measured:
+        counted = ", ".join(f"{count:,} x {answer}" for answer, count in one.answers.most_common())
+        broken = f"; {one.socket_errors} socket errors" if one.socket_errors else ""
+        console.print(f"  {one.figure.title}: {counted}{broken}", highlight=False)
+
+
+def document(
+    measured: Sequence[Measured],
+    *,
+    load: Load,
+    rounds: int,
+    pinning: Pinning,
+    made_at: datetime,
+    origin: Provenance,
+) -> dict[str, object]:
+    """Return everything about a result that is worth keeping."""
+    return {
+        "made_at": rfc3339(made_at),
+        "origin": asdict(origin),
+        "pinning": str(pinning),
+        "load": {"generator": "wrk", **asdict(load), "rounds": rounds},
+        "figures": {one.figure.name: _figure(one) for one in measured},
+    }
+
+
+def _figure(one: Measured) -> dict[str, object]:
+    spreads = {
+        "per_second": one.per_second,
+        "ratio_to_echo": one.ratio,
+        "p50_ms": one.p50_ms,
+        "p99_ms": one.p99_ms,
+    }
+    rounded = {
+        name: {edge: round(value, 3) for edge, value in asdict(spread).items()}
+        for name, spread in spreads.items()
+    }
+    return {
+        "title": one.figure.title,
+        **rounded,
+        "answers": dict(one.answers),
+        "socket_errors": one.socket_errors,
+    }
+
+
+def write(content: dict[str, object], folder: Path, *, made_at: datetime, commit: str) -> Path:
+    """Keep a result as `bench-<date>-<commit>.json`, replacing an earlier one of that day."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"bench-{made_at:%Y-%m-%d}-{commit}.json"
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return path
