@@ -65,7 +65,7 @@ async def bench(console: Console, load: Load, rounds: int, results: Path) -> Out
     made_at = datetime.now(UTC)
     console.print(f"{origin}\n{pinning}", highlight=False)
     pinning.take_others()
-    async with deployed(workers=1) as deployment, echoing(pinning) as echo_url:
+    async with deployed(workers=1) as deployment, echoing(pinning) as reference:
         pinning.give_measured(deployment.claim_pids[0])
         with tempfile.TemporaryDirectory(prefix="fairdrop-bench-") as folder:
             async with Planner(deployment) as planner:
@@ -74,7 +74,7 @@ async def bench(console: Console, load: Load, rounds: int, results: Path) -> Out
                     planner,
                     program=program,
                     load=load,
-                    echo_url=echo_url,
+                    reference=reference,
                     folder=Path(folder),
                 )
                 console.print("Warming up ...")

@@ -47,11 +47,16 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A figure over all rounds. A ratio is taken to the echo of the same round."""
+    """A figure over all rounds. A ratio is taken to the echo of the same round.
+
+    `server_us` is the server's processor time for one answer. It hardly moves when something else
+    keeps the machine busy, which makes rates fall.
+    """
 
     figure: Figure
     per_second: Spread
     ratio: Spread
+    server_us: Spread | None
     p50_ms: Spread
     p99_ms: Spread
     answers: Counter[str]
@@ -66,10 +71,12 @@ def measure(figure: Figure, rounds: Sequence[Round]) -> Measured:
     if not all(rates) or not all(echoes):
         seen = [dict(run.answers) for run in runs]
         raise LoadTestError(f"{figure.title}: a round without one such answer, or echo: {seen}")
+    costs = [cost for run in runs if (cost := run.server_us()) is not None]
     return Measured(
         figure=figure,
         per_second=Spread.of(rates),
         ratio=Spread.of([rate / echo for rate, echo in zip(rates, echoes, strict=True)]),
+        server_us=Spread.of(costs) if len(costs) == len(runs) else None,
         p50_ms=Spread.of([run.p50_ms for run in runs]),
         p99_ms=Spread.of([run.p99_ms for run in runs]),
         answers=sum((run.answers for run in runs), Counter()),

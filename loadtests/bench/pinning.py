@@ -38,6 +38,16 @@ class Pinning:
                 os.sched_setaffinity(int(thread.name), {self.measured})
 
 
+def cpu_s(pid: int) -> float | None:
+    """Return the processor time a process has spent, in seconds; None where nothing tells it."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return None
+    # The second field, the name, may hold spaces; user and system time are the 14th and 15th.
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def choose_cores() -> Pinning:
     """Split the cores this process may use."""
     if sys.platform != "linux":

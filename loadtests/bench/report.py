@@ -17,25 +17,28 @@ from shared.clock import rfc3339
 
 
 def table(measured: Sequence[Measured]) -> Table:
-    """Lay the figures out; every cell is a median and, behind it, the smallest and largest."""
+    """Lay the figures out; below each median stand the smallest and the largest value."""
     shown = Table(title="Claims against a FastAPI echo, in one run", title_justify="left")
     shown.add_column("figure")
-    for heading in ("per second", "of the echo", "p50 ms", "p99 ms"):
+    for heading in ("per second", "of the echo", "server µs", "p50 ms", "p99 ms"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for one in measured:
-        ratio = "1" if one.figure is ECHO else _spread(one.ratio, ".2f")
         shown.add_row(
             one.figure.title,
-            _spread(one.per_second, ",.0f"),
-            ratio,
-            _spread(one.p50_ms, ".1f"),
-            _spread(one.p99_ms, ".1f"),
+            _cell(one.per_second, ",.0f"),
+            "1" if one.figure is ECHO else _cell(one.ratio, ".2f"),
+            _cell(one.server_us, ".0f"),
+            _cell(one.p50_ms, ".1f"),
+            _cell(one.p99_ms, ".1f"),
+            end_section=True,
         )
     return shown
 
 
-def _spread(spread: Spread, form: str) -> str:
-    return f"{spread.median:{form}} ({spread.low:{form}}-{spread.high:{form}})"
+def _cell(spread: Spread | None, form: str) -> str:
+    if spread is None:
+        return "unknown"
+    return f"{spread.median:{form}}\n{spread.low:{form}}-{spread.high:{form}}"
 
 
 def print_answers(console: Console, measured: Sequence[Measured]) -> None:
@@ -69,12 +72,14 @@ def _figure(one: Measured) -> dict[str, object]:
     spreads = {
         "per_second": one.per_second,
         "ratio_to_echo": one.ratio,
+        "server_us_per_answer": one.server_us,
         "p50_ms": one.p50_ms,
         "p99_ms": one.p99_ms,
     }
     rounded = {
         name: {edge: round(value, 3) for edge, value in asdict(spread).items()}
         for name, spread in spreads.items()
+        if spread is not None
     }
     return {
         "title": one.figure.title,

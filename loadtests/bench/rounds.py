@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ import aiohttp
 
 from loadtests.bench import wrk
 from loadtests.bench.figures import ECHO, SOLD_OUT, WON_BY_JWT, WON_BY_PASS, Figure, Round
-from loadtests.bench.pinning import Pinning
+from loadtests.bench.pinning import Pinning, cpu_s
 from loadtests.bench.wrk import Load, Run
 from loadtests.deployment import Deployment
 from loadtests.faults import LoadTestError
@@ -31,17 +31,28 @@ _SINCE = timedelta(hours=1)
 # What a run leaves behind is written and collected before the next one begins.
 _REST_S = 0.5
 _WARM_UP_S = 1
-# Tokens for the warm-up, in echoes per second; afterwards, in claims per second of the warm-up,
-# which ran on cold caches and so understates.
-_WARM_UP_SUPPLY = 4
-_SUPPLY = 2
-_SUPPLY_MIN = 1000
+# How many tokens a run may need is guessed from the rate of the echo, and doubled where a run used
+# them up.
+_PASSES_FOR_ECHO = 2.5
+_TOKENS_FOR_ECHO = 0.75
+_TRIES_MAX = 4
 _LOSERS_MAX = 20_000
 
 
+_Supply = Callable[[Drop, int], Awaitable[list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The echo server."""
+
+    pid: int
+    url: str
+
+
 @asynccontextmanager
-async def echoing(pinning: Pinning) -> AsyncIterator[str]:
-    """Run the reference until the block ends; gives its URL. Raises LoadTestError."""
+async def echoing(pinning: Pinning) -> AsyncIterator[Reference]:
+    """Run the reference until the block ends. Raises LoadTestError."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "loadtests.bench.echo"), stdout=asyncio.subprocess.PIPE
     )
@@ -51,19 +62,11 @@ async def echoing(pinning: Pinning) -> AsyncIterator[str]:
         if not line:
             raise LoadTestError("the echo server did not start")
         pinning.give_measured(process.pid)
-        yield f"http://127.0.0.1:{int(line)}/echo"
+        yield Reference(process.pid, f"http://127.0.0.1:{int(line)}/echo")
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await asyncio.wait_for(process.wait(), _ECHO_STOP_S)
-
-
-@dataclass(slots=True)
-class _Supply:
-    """How many tokens a run of one second may use up."""
-
-    passes_per_s: int
-    tokens_per_s: int
 
 
 class Bench:
@@ -76,41 +79,39 @@ class Bench:
         *,
         program: str,
         load: Load,
-        echo_url: str,
+        reference: Reference,
         folder: Path,
     ) -> None:
         self._deployment = deployment
         self._planner = planner
         self._program = program
         self._load = load
-        self._echo_url = echo_url
+        self._reference = reference
         self._folder = folder
         self._residents = Residents(deployment.data.path, deployment.postgres_url)
         self._holders: list[Holder] = []
         self._subjects_used = 0
-        self._supply = _Supply(0, 0)
+        self._per_s: dict[Figure, int] = {}
         self._sold_out: Drop | None = None
         self._played: list[tuple[Drop, list[Acknowledged], int]] = []
 
     async def warm_up(self) -> None:
-        """Measure for a second without keeping it, and learn how many tokens a round needs."""
+        """Measure for a second without keeping it, and learn how many tokens a run needs."""
         load, self._load = self._load, replace(self._load, seconds=_WARM_UP_S)
-        echo = await self._echo()
-        guess = max(_SUPPLY_MIN, int(echo.per_second(ECHO.answer)) * _WARM_UP_SUPPLY)
-        self._supply = _Supply(guess, guess // 4)
-        warm = await self.round()
+        echo_per_s = (await self._echo()).per_second(ECHO.answer)
+        self._per_s = {
+            WON_BY_PASS: int(echo_per_s * _PASSES_FOR_ECHO) + 1,
+            WON_BY_JWT: int(echo_per_s * _TOKENS_FOR_ECHO) + 1,
+        }
+        await self.round()
         self._load = load
-        self._supply = _Supply(
-            int(warm[WON_BY_PASS].per_second(WON_BY_PASS.answer) * _SUPPLY) + _SUPPLY_MIN,
-            int(warm[WON_BY_JWT].per_second(WON_BY_JWT.answer) * _SUPPLY) + _SUPPLY_MIN,
-        )
 
     async def round(self) -> Round:
         """Measure every figure once."""
         return {
             ECHO: await self._echo(),
-            WON_BY_PASS: await self._won_by_pass(),
-            WON_BY_JWT: await self._won_by_jwt(),
+            WON_BY_PASS: await self._won(WON_BY_PASS, self._passes),
+            WON_BY_JWT: await self._won(WON_BY_JWT, self._tokens),
             SOLD_OUT: await self._refused(),
         }
 
@@ -126,29 +127,31 @@ class Bench:
         return found
 
     async def _echo(self) -> Run:
-        return await self._run(ECHO, "echo.lua", self._echo_url, {})
+        return await self._run(ECHO, "echo.lua", self._reference.url, {})
 
-    async def _won_by_pass(self) -> Run:
-        wanted = self._supply.passes_per_s * self._load.seconds
-        drop = await self._publish(WON_BY_PASS, quota=wanted)
-        await self._know(drop.city_id, wanted)
-        return await self._won(
-            WON_BY_PASS, drop, self._residents.passes(drop, self._holders[:wanted])
-        )
+    async def _won(self, figure: Figure, supply: _Supply) -> Run:
+        """Let everybody win, each on a bearer token of their own."""
+        for _ in range(_TRIES_MAX):
+            wanted = self._per_s[figure] * self._load.seconds
+            drop = await self._publish(figure, quota=wanted)
+            seen = await self._claims(figure, drop, await supply(drop, wanted), turns="once")
+            # wrk leaves as its time is over, so one answer on each connection goes unheard.
+            self._played.append((drop, seen.acknowledged, self._load.connections))
+            if not seen.exhausted:
+                return seen
+            self._per_s[figure] *= 2
+        raise LoadTestError(f"{figure.title}: {wanted} tokens were used up before time was over")
 
-    async def _won_by_jwt(self) -> Run:
-        wanted = self._supply.tokens_per_s * self._load.seconds
-        drop = await self._publish(WON_BY_JWT, quota=wanted)
-        # A token is verified once and then remembered, so each round brings new ones.
+    async def _passes(self, drop: Drop, wanted: int) -> list[str]:
+        known = len(self._holders)
+        subjects = [f"resident-{number}" for number in range(known, wanted)]
+        self._holders += await self._residents.resolve(drop.city_id, subjects)
+        return self._residents.passes(drop, self._holders[:wanted])
+
+    async def _tokens(self, _drop: Drop, wanted: int) -> list[str]:
+        # A token is verified once and then remembered, so each run brings new ones.
         first, self._subjects_used = self._subjects_used, self._subjects_used + wanted
-        subjects = [f"stranger-{number}" for number in range(first, first + wanted)]
-        return await self._won(WON_BY_JWT, drop, self._residents.tokens(subjects))
-
-    async def _won(self, figure: Figure, drop: Drop, tokens: list[str]) -> Run:
-        seen = await self._claims(figure, drop, tokens, turns="once")
-        # wrk leaves as its time is over, so one answer on each connection goes unheard.
-        self._played.append((drop, seen.acknowledged, self._load.connections))
-        return seen
+        return self._residents.tokens(f"stranger-{n}" for n in range(first, first + wanted))
 
     async def _refused(self) -> Run:
         drop = self._sold_out or await self._sell_out()
@@ -175,12 +178,6 @@ class Bench:
         opened_at = datetime.now(UTC) - _SINCE
         return await self._planner.publish(figure.title, quota=quota, opens_at=opened_at)
 
-    async def _know(self, city_id: int, wanted: int) -> None:
-        """Have at least so many residents whose persons are resolved."""
-        known = len(self._holders)
-        subjects = [f"resident-{number}" for number in range(known, wanted)]
-        self._holders += await self._residents.resolve(city_id, subjects)
-
     async def _claims(self, figure: Figure, drop: Drop, tokens: list[str], *, turns: str) -> Run:
         path = self._folder / "tokens"
         path.write_text("\n".join(tokens) + "\n")
@@ -189,8 +186,14 @@ class Bench:
 
     async def _run(self, figure: Figure, script: str, url: str, environment: dict[str, str]) -> Run:
         await asyncio.sleep(_REST_S)
+        pid = self._reference.pid if figure is ECHO else self._deployment.claim_pids[0]
         log = self._folder / figure.name
-        return await wrk.run(self._program, script, url, self._load, log, environment)
+        before_s = cpu_s(pid)
+        seen = await wrk.run(self._program, script, url, self._load, log, environment)
+        after_s = cpu_s(pid)
+        if before_s is not None and after_s is not None:
+            seen.server_cpu_s = after_s - before_s
+        return seen
 
     def _claims_url(self, drop: Drop) -> str:
         return f"{self._deployment.urls['claim']}/v1/drops/{drop.drop_id}/claims"

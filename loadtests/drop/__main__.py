@@ -97,7 +97,7 @@ async def _gather_crowd(deployment: Deployment, plan: Plan, size: Size, folder: 
         "--run-time": f"{limit_s}s",
     }
     locust = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "locust", "--headless", "--only-summary", "--loglevel", "WARNING"),
+        *(sys.executable, "-m", "locust", "--headless", "--only-summary", "--loglevel", "ERROR"),
         *(text for option in options.items() for text in option),
         env={**os.environ, PLAN_VARIABLE: str(plan_path)},
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 PLAN_VARIABLE = "LOADTEST_PLAN"
@@ -43,7 +43,9 @@ def load_plan(path: Path) -> Plan:
 
 
 def dump_record(record: Record, path: Path) -> None:
-    path.write_text(json.dumps(asdict(record)))
+    # Not asdict, which cannot copy a Counter.
+    kept = {one.name: getattr(record, one.name) for one in fields(record)}
+    path.write_text(json.dumps(kept))
 
 
 def load_record(path: Path) -> Record:

@@ -33,10 +33,10 @@ class ClaimLog:
     undecided: list[int] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     asked_in_second: Counter[int] = field(default_factory=Counter)
-    on_the_wire_ms: defaultdict[str, array[float]] = field(
+    on_the_wire_ms: "defaultdict[str, array[float]]" = field(
         default_factory=lambda: defaultdict(lambda: array("d"))
     )
-    from_tap_ms: defaultdict[str, array[float]] = field(
+    from_tap_ms: "defaultdict[str, array[float]]" = field(
         default_factory=lambda: defaultdict(lambda: array("d"))
     )
     page_views: int = 0

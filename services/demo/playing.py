@@ -57,22 +57,22 @@ async def play(options: DemoOptions, console: Console) -> int:
     real = read_programme_file(options.programme)
     stage = Stage(console)
     sound = False
-    with _cancelled_by_sigterm():
-        try:
+    try:
+        with _ended_by_sigterm():
             empty_data_dir(options.data)
             started_s = time.monotonic()
             async with serving(options.data) as stack:
                 took_s = time.monotonic() - started_s
                 stage.step("Servers", f"Postgres, Valkey and the services in {took_s:.1f} s")
                 sound = await _play_on(stage, stack, options, real)
-        except _EXPECTED as error:
-            stage.say(f"\nThe demo failed: {str(error) or type(error).__name__}")
-        except ExceptionGroup as faults:
-            stage.say(f"\nThe demo failed: {faults.exceptions[0]!r}")
+    except _EXPECTED as error:
+        stage.say(f"\nThe demo failed: {str(error) or type(error).__name__}")
+    except ExceptionGroup as faults:
+        stage.say(f"\nThe demo failed: {faults.exceptions[0]!r}")
     if not sound:
         _say_log_tail(stage, options.data)
         return 1
-    data = options.data
+    data = _as_typed(options.data)
     stage.say(
         f"The servers are stopped, the books are in {data}; look again with"
         f" fairdrop serve --data {data} or fairdrop audit --data {data}"
@@ -103,7 +103,7 @@ async def _play_on(stage: Stage, stack: Stack, options: DemoOptions, real: Progr
     )
     stage.say("")
     print_results(log, visits, file, real, stage.console)
-    print_money(accounts, stage.console)
+    print_money(accounts, real.source.redemption, model.packs, stage.console)
     print_report(checks, stage.console)
     return is_sound(checks)
 
@@ -134,16 +134,34 @@ def _say_seeded(stage: Stage, file: ProgrammeFile, seeded: Seeded) -> None:
 
 
 @contextmanager
-def _cancelled_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the demo as Ctrl-C does, so that its servers are stopped."""
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as a failure, so that its servers are stopped like after any."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine always runs in a task
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    told_to_stop = False
+
+    def stop() -> None:
+        nonlocal told_to_stop
+        told_to_stop = True
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
     try:
         yield
+    except asyncio.CancelledError:
+        if not told_to_stop:
+            raise
+        task.uncancel()
+        raise DemoError("it was told to stop") from None
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
+
+
+def _as_typed(path: Path) -> Path:
+    """Return a path below the working directory as one would type it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _say_log_tail(stage: Stage, data: Path) -> None:

@@ -16,6 +16,7 @@ _PATIENCE_S = 60.0
 # Of a machine that is slower than any we know: a larger crowd may take longer.
 _RESIDENTS_PER_S = 250
 _TICK_S = 0.2
+_SHORTEST_TICK_S = 0.001
 _READ_AT_ONCE = 500
 
 
@@ -56,7 +57,9 @@ async def _show_waiting_room(
             early = log.answers["not_open"]
             note = f"opens in {-now_s:4.1f} s · {log.page_views:,} page views · {early:,} too early"
             tell(round((now_s - begun_s) * 1000), note)
-            await asyncio.wait({playing}, timeout=min(_TICK_S, max(-now_s, 0.001)))
+            await asyncio.wait({playing}, timeout=min(_TICK_S, max(-now_s, _SHORTEST_TICK_S)))
+        early = log.answers["not_open"]
+        tell(round(-begun_s * 1000), f"open · {log.page_views:,} page views · {early:,} too early")
 
 
 async def _show_rush(stage: Stage, log: ClaimLog, packs: int, playing: asyncio.Task[None]) -> None:

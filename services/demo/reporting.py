@@ -1,10 +1,9 @@
 """What happened, as tables."""
 
 import math
-from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from rich.console import Console
@@ -13,13 +12,17 @@ from rich.table import Table
 from services.demo.claim_log import SOLD_OUT, WON, WON_BEFORE, ClaimLog
 from services.demo.crowd import Visit
 from services.demo.stack import DemoError
-from services.programme_file import ProgrammeFile
+from services.programme_file import ProgrammeFile, Redemption
 from shared.auth.development_keys import DevelopmentIssuer
 from shared.auth.roles import Role
 from shared.bookkeeping.accounts import CHART
 
+if TYPE_CHECKING:
+    from array import array
+
 FINANCE = "demo-finance"
 _FEN_PER_YUAN = 100
+_BP_PER_PERCENT = 100
 _REQUEST_TIMEOUT_S = 30
 _OK = 200
 
@@ -48,7 +51,7 @@ def print_results(
     table.add_row("residents told sold out", f"{refused:,}")
     for code, count in sorted(log.answers.items()):
         if code not in {WON, WON_BEFORE, SOLD_OUT}:
-            table.add_row(f"answers {code}", f"{count:,}")
+            table.add_row(f"told {code}", f"{count:,}")
     table.add_row("asked again after winning", f"{log.answers[WON_BEFORE]:,}, same claim each time")
     table.add_row("retries", f"{log.retries:,}")
     busiest = max(log.asked_in_second.values(), default=0)
@@ -93,7 +96,7 @@ def _latencies(log: ClaimLog) -> Table:
     return table
 
 
-def _sorted(times: Mapping[str, array[float]], codes: Iterable[str]) -> list[float]:
+def _sorted(times: "Mapping[str, array[float]]", codes: Iterable[str]) -> list[float]:
     return sorted(ms for code in codes if code in times for ms in times[code])
 
 
@@ -124,8 +127,10 @@ async def fetch_balances(
         return accounts
 
 
-def print_money(accounts: Iterable[Mapping[str, Any]], to: Console) -> None:
-    """Print the trial balance by account family."""
+def print_money(
+    accounts: Iterable[Mapping[str, Any]], redemption: Redemption | None, packs: int, to: Console
+) -> None:
+    """Print the trial balance by account family, and what the packs may cost in the end."""
     sums: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for account in accounts:
         sides = sums[account["code"].partition(":")[0]]
@@ -142,4 +147,9 @@ def print_money(accounts: Iterable[Mapping[str, Any]], to: Console) -> None:
             debit, credit = sums[family.name]
             shown = [yuan(debit) if debit else "", yuan(credit) if credit or not debit else ""]
             table.add_row(family.name, family.meaning, *shown)
+    if redemption is not None:
+        spent = yuan(redemption.subsidy_per_pack_fen * packs)
+        share = redemption.share_bp / _BP_PER_PERCENT
+        table.caption = f"redeemed as in round {redemption.round}, {share:g} %: {spent} of it"
+        table.caption_justify = "left"
     to.print(table)

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 _LINE_EVERY_S = 2.0
 _REDRAWN_PER_S = 5
 _TITLE_WIDTH = 14
+_FILE_WIDTH = 132
 
 Tell = Callable[[int, str], None]
 """Takes how much is done and what there is to say about it."""
@@ -20,6 +21,9 @@ class Stage:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        if not console.is_terminal:
+            # A file has no width; one that fits the tables is easier to read than 80 columns.
+            console.width = max(console.width, _FILE_WIDTH)
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

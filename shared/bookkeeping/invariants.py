@@ -32,8 +32,8 @@ _BLOCK = re.compile(
     r"^-- name: (?P<name>\w+)\n(?P<description>(?:-- .*\n)+)(?P<statement>(?:(?!-- name: ).*\n)+)",
     re.MULTILINE,
 )
-# One repeatable-read snapshot, so that a running drop is seen whole: its rows and its journals
-# commit together.
+# The whole report speaks of one moment of a running drop, and each batch of claims is in it with
+# its journal or not at all: they commit together.
 _SNAPSHOT: dict[str, Any] = {"isolation": "repeatable_read", "readonly": True}
 # Every query reads whole tables. Right after a drop their statistics are old, and a nested loop
 # chosen for a table that was empty would run for hours.

@@ -2,7 +2,7 @@
 -- the public ids have room for 4,095 cities.
 CREATE OR REPLACE FUNCTION campaign.city_number(p_code text) RETURNS smallint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_city smallint;
@@ -23,7 +23,7 @@ $$;
 -- city numbers or to `*`. Unset means none.
 CREATE OR REPLACE FUNCTION campaign.sees_city(p_city smallint) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL SAFE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(current_setting('fairdrop.cities', true), '') = '*'
         OR p_city::text = ANY (

@@ -1,7 +1,7 @@
 -- The time of every decision: the server's clock plus the deployment's offset (shared/clock.py).
 CREATE OR REPLACE FUNCTION campaign.now() RETURNS timestamptz
 LANGUAGE sql VOLATILE PARALLEL SAFE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT clock_timestamp() + offset_us * interval '1 microsecond' FROM campaign.clock
 $$;
@@ -28,7 +28,7 @@ $$;
 -- Move the development clock forward and return its offset in microseconds.
 CREATE OR REPLACE FUNCTION campaign.advance_clock(p_by_us bigint) RETURNS bigint
 LANGUAGE sql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
     UPDATE campaign.clock SET offset_us = offset_us + p_by_us RETURNING offset_us
 $$;

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION campaign.pack_shares(
     p_city smallint, p_drop uuid, OUT funder_id text, OUT share_fen bigint
 ) RETURNS SETOF record
 LANGUAGE sql STABLE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $$
     SELECT s.funder_id, sum(k.count * s.amount_fen)::bigint
@@ -25,7 +25,7 @@ CREATE OR REPLACE FUNCTION campaign.reserve_packs(
     p_drop campaign.drops, p_packs integer, p_version bigint, p_actor text, p_at timestamptz
 ) RETURNS text
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_share record;
@@ -102,7 +102,7 @@ CREATE OR REPLACE FUNCTION campaign.change_drop(
     OUT drop_issued integer
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     d campaign.drops;

@@ -12,7 +12,7 @@ CREATE OR REPLACE FUNCTION claim.find_claims(
     OUT claimed_at timestamptz
 ) RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
@@ -37,7 +37,10 @@ CREATE OR REPLACE FUNCTION claim.winner_keys(
     p_city smallint, p_drop uuid, p_key_version smallint, p_after integer
 ) RETURNS bytea
 LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
+-- In the middle of a drop the tables' statistics still say that they are empty; the nested loop
+-- chosen for that would read every identity once for each claim.
+SET enable_nestloop = off
 AS $$
     SELECT coalesce(string_agg(holder.key, ''::bytea ORDER BY holder.key), ''::bytea)
     FROM (

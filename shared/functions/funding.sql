@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION campaign.fund(
     p_actor text
 ) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_now timestamptz := campaign.now();
@@ -55,7 +55,7 @@ CREATE OR REPLACE FUNCTION ledger.lock_balances(
     p_city smallint, p_programme uuid, p_codes text[]
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM 1
@@ -72,7 +72,7 @@ CREATE OR REPLACE FUNCTION ledger.guarded_balance(
     p_city smallint, p_programme uuid, p_code text
 ) RETURNS bigint
 LANGUAGE sql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce((
         SELECT b.balance_fen

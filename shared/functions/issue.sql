@@ -28,7 +28,7 @@ CREATE OR REPLACE FUNCTION claim.issue(
     OUT claimed_ats timestamptz[]
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 -- An empty table would be scanned, and that plan kept while a drop fills it.
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
@@ -167,7 +167,7 @@ $$;
 CREATE OR REPLACE FUNCTION claim.open_cohorts(p_drop campaign.drops, p_at timestamptz)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF p_drop.cohort_day IS NOT DISTINCT FROM ledger.accounting_date(p_at) THEN
@@ -187,7 +187,7 @@ CREATE OR REPLACE FUNCTION claim.post_claims(
     p_drop campaign.drops, p_version bigint, p_packs integer, p_at timestamptz
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_reserved text[];

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION claim.resolve_persons(
     p_minted uuid[]
 ) RETURNS uuid[]
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan
 AS $$
@@ -52,7 +52,7 @@ CREATE OR REPLACE FUNCTION claim.known_persons(
     p_city smallint, p_key_version smallint, p_hashes bytea[]
 ) RETURNS uuid[]
 LANGUAGE sql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $$
     SELECT array_agg(found.person_id ORDER BY asked.place)

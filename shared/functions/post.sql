@@ -1,7 +1,7 @@
 -- A UUIDv7 that carries the city, as shared/ids.py makes them.
 CREATE OR REPLACE FUNCTION ledger.new_id(p_city smallint) RETURNS uuid
 LANGUAGE sql VOLATILE PARALLEL SAFE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT encode(
         set_byte(
@@ -39,7 +39,7 @@ CREATE OR REPLACE FUNCTION ledger.post(
     p_amounts bigint[]
 ) RETURNS uuid
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $$
 DECLARE
@@ -90,7 +90,7 @@ CREATE OR REPLACE FUNCTION ledger.move_guarded_balances(
     p_amounts bigint[]
 ) RETURNS void
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS $$
 DECLARE

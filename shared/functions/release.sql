@@ -19,7 +19,7 @@ CREATE OR REPLACE FUNCTION claim.release(
     OUT drop_issued integer
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog
+SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     d campaign.drops;

@@ -12,6 +12,23 @@
 local PERMIT, SEEN, NONE_FREE = 'P', 'S', 'N'
 local NOT_OPEN, CLOSED, PAUSED, NOT_LOADED = 'E', 'C', 'Z', 'L'
 
+-- A count as `take` writes it. What only resembles one (1e30, 007) could never be denied.
+local function is_count(text)
+    return text and string.match(text, '^%d+$') and string.format('%.0f', tonumber(text)) == text
+end
+
+-- The fields of the last statement, or nil: what cannot be read was not written by `take`, and the
+-- ledger will say how the drop stands.
+local function read(gate)
+    local held = redis.call('HMGET', gate, 'version', 'permits', 'state', 'opens_us', 'closes_us')
+    for n = 1, 5 do
+        if not held[n] or (n ~= 3 and not is_count(held[n])) then
+            return nil
+        end
+    end
+    return held
+end
+
 -- Admit a batch of attempts in the order in which they are given.
 -- ARGV[1]  offset_us
 -- ARGV[2…] holder key of each attempt
@@ -21,14 +38,8 @@ local function admit(keys, args)
     local clock = redis.call('TIME')
     local now_us = clock[1] * 1000000 + clock[2] + args[1]
     local attempts = #args - 1
-    local loaded = redis.call('HMGET', gate, 'version', 'permits', 'state', 'opens_us', 'closes_us')
-    for n = 1, 5 do
-        -- What cannot be read was not written by us: the ledger will say how it stands.
-        if not loaded[n] or (n ~= 3 and not tonumber(loaded[n])) then
-            loaded[1] = false
-        end
-    end
-    if not loaded[1] then
+    local loaded = read(gate)
+    if not loaded then
         return { string.rep(NOT_LOADED, attempts), string.format('%.0f', now_us), '-1', '0' }
     end
     local rank = redis.call('HINCRBY', gate, 'rank', attempts) - attempts
@@ -72,10 +83,8 @@ end
 -- returns    { version, permits } as they stand afterwards
 local function take(keys, args)
     local gate, holders = keys[1], keys[2]
-    local version = redis.call('HGET', gate, 'version')
-    local denied = version and version == args[6]
-    if not version or denied or tonumber(version) == nil
-        or tonumber(version) <= tonumber(args[1]) then
+    local held = read(gate)
+    if not held or held[1] == args[6] or tonumber(held[1]) <= tonumber(args[1]) then
         redis.call('HSET', gate, 'version', args[1], 'permits', args[2], 'state', args[3],
             'opens_us', args[4], 'closes_us', args[5])
         redis.call('PEXPIRE', gate, args[7])

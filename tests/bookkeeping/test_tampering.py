@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared.bookkeeping.invariants import check_books
+from shared.bookkeeping.invariants import check_books, queries
 from tests import builders
 from tests.bookkeeping.conftest import TEMPLATE, CloneDatabase
 from tests.bookkeeping.tampering import CASES, NAMES, Tampering
@@ -69,3 +69,8 @@ async def test_tampering_is_found_by_the_right_checks(
     assert found.keys() == case.found_by
     for sample in found.values():
         assert all(row["city_id"] == 1 for row in sample)
+
+
+def test_every_check_is_proven_by_a_tampering() -> None:
+    proven = frozenset[str]().union(*(case.found_by for case in CASES.values()))
+    assert {query.name for query in queries()} == proven

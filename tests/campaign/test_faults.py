@@ -5,8 +5,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared.db.database import Database
-from shared.db.faults import Busy, translate
-from shared.errors import AppError, Overloaded, Unavailable
+from shared.db.faults import translate
+from shared.errors import AppError, Busy, Overloaded, Unavailable
 
 
 async def _fault(url: str, statement: str) -> Exception:

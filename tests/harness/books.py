@@ -1,7 +1,6 @@
 """The ledger as the tests read it, and the invariants."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from typing import Any
 
 from services.auditing import audit
@@ -85,8 +84,7 @@ def _course(changes: Iterable[Any]) -> list[Moment]:
         quota -= change["kind"] == "J7b"
         live += change["live_change"]
         state = _STATES.get(change["kind"], state)
-        at: datetime = change["at"]
-        moments.append(Moment(at, quota, live, state))
+        moments.append(Moment(change["at"], quota, live, state))
     return moments
 
 

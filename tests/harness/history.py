@@ -62,7 +62,7 @@ class Call:
 
 @dataclass(slots=True)
 class History:
-    """Everything a crowd asked and was told. `asked` holds who wanted something, answered or not."""
+    """Everything a crowd was told. `asked` holds who wanted something, answered or not."""
 
     calls: list[Call] = field(default_factory=list)
     asked: set[tuple[str, str]] = field(default_factory=set)

@@ -12,11 +12,10 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import asyncpg
-from redis.asyncio import Redis
 
 from shared.auth.development_keys import DevelopmentIssuer
 from shared.embedded.datadir import DataDir
@@ -24,6 +23,9 @@ from shared.embedded.processes import start_mark
 from shared.embedded.servers import erase
 from shared.gate.gate import Gate, connect
 from shared.secrets import Secrets
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 SERVE = [sys.executable, "-m", "services.cli", "serve"]
 _READY_WITHIN_S = 60.0
@@ -215,3 +217,9 @@ async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
         async with http.get(f"{url}/readyz") as answer:
             return answer.status == 200
     return False
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
