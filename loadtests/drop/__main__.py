@@ -79,13 +79,15 @@ async def play(console: Console, size: Size) -> list[str]:
                 tokens_path=str(tokens_path),
                 record_path=str(Path(folder) / "record"),
             )
-            record = await _gather_crowd(deployment, plan, size, Path(folder))
+            code = await _gather_crowd(deployment, plan, size, Path(folder))
+            record = _record_of(plan, code)
         console.print(report.table(record, residents=size.residents, packs=size.packs))
-        return await _faults(deployment, drop, record, size)
+        faults = [f"Locust exited with {code}; its failures stand above"] if code else []
+        return faults + await _faults(deployment, drop, record, size)
 
 
-async def _gather_crowd(deployment: Deployment, plan: Plan, size: Size, folder: Path) -> Record:
-    """Run Locust to its end. A resident's unexpected answer is a failure that it exits 1 for."""
+async def _gather_crowd(deployment: Deployment, plan: Plan, size: Size, folder: Path) -> int:
+    """Run Locust to its end; return its exit code, 1 where any answer was not expected."""
     plan_path = folder / "plan"
     dump_plan(plan, plan_path)
     limit_s = int(_CROWD_PATIENCE_S + size.residents / size.arrivals_per_s)
@@ -102,16 +104,20 @@ async def _gather_crowd(deployment: Deployment, plan: Plan, size: Size, folder: 
         env={**os.environ, PLAN_VARIABLE: str(plan_path)},
     )
     try:
-        code = await asyncio.wait_for(locust.wait(), limit_s + _GRACE_S)
+        return await asyncio.wait_for(locust.wait(), limit_s + _GRACE_S)
     except TimeoutError:
         raise LoadTestError(f"Locust had not ended after {limit_s + _GRACE_S:.0f} s") from None
     finally:
         if locust.returncode is None:
             locust.kill()
             await locust.wait()
-    if code != 0:
-        raise LoadTestError(f"Locust exited with {code}: its report above has the failures")
-    return load_record(Path(plan.record_path))
+
+
+def _record_of(plan: Plan, code: int) -> Record:
+    path = Path(plan.record_path)
+    if not path.exists():
+        raise LoadTestError(f"Locust exited with {code} before its crowd had claimed anything")
+    return load_record(path)
 
 
 async def _faults(deployment: Deployment, drop: Drop, record: Record, size: Size) -> list[str]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.campaign import queries
 from services.campaign.schemas import DropsRequest, DropView, ProgrammeView
-from services.campaign.visibility import visible_cities
+from shared.auth.cities import visible_cities
 from shared.auth.principals import Principal
 from shared.db.database import Database
 from shared.ids import parse_id

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
-from sqlalchemy import text
 
 from services.campaign.telling import GateTeller
 from shared.auth.tokens import open_verifier
@@ -49,8 +48,7 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
 async def ask_postgres(app: FastAPI) -> None:
     """Raise unless the database answers."""
     resources: Resources = app.state.resources
-    async with resources.database.engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
+    await resources.database.ping()
 
 
 def opened_resources(request: Request) -> Resources:

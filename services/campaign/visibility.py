@@ -3,24 +3,13 @@
 Row-level security holds the statements to them; everything else does not exist for the caller.
 """
 
-from sqlalchemy import select
-
 from services.campaign import queries
 from services.campaign.schemas import DropView, ProgrammeView
-from shared.auth.principals import EVERY_CITY, Principal
+from shared.auth.cities import visible_cities
+from shared.auth.principals import Principal
 from shared.db.database import Database
 from shared.errors import NotFound
 from shared.ids import parse_id
-from shared.tables.campaign import City
-
-
-async def visible_cities(database: Database, staff: Principal) -> frozenset[int] | None:
-    """Return the numbers of the cities in the token, None for every city."""
-    if EVERY_CITY in staff.cities:
-        return None
-    async with database.transaction([]) as session:
-        known = select(City.city_id).where(City.city_code.in_(staff.cities))
-        return frozenset(await session.scalars(known))
 
 
 async def visible_programme(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from services.demo.checking import ReadBack
-from services.demo.claim_log import NO_ANSWER, SOLD_OUT, WON, WON_BEFORE, ClaimLog
+from services.demo.claim_log import SOLD_OUT, ClaimLog
 from services.demo.client import ClaimClient, phones
 from services.demo.crowd import CrowdModel, Visit
 from services.demo.residents import Crowd
@@ -55,11 +55,11 @@ async def _show_waiting_room(
     with stage.bar("Waiting room", round(-begun_s * 1000)) as tell:
         while (now_s := client.now_s()) < 0 and not playing.done():
             early = log.answers["not_open"]
-            note = f"opens in {-now_s:4.1f} s · {log.page_views:,} page views · {early:,} too early"
+            note = f"opens in {-now_s:4.1f} s, {log.page_views:,} page views, {early:,} too early"
             tell(round((now_s - begun_s) * 1000), note)
             await asyncio.wait({playing}, timeout=min(_TICK_S, max(-now_s, _SHORTEST_TICK_S)))
         early = log.answers["not_open"]
-        tell(round(-begun_s * 1000), f"open · {log.page_views:,} page views · {early:,} too early")
+        tell(round(-begun_s * 1000), f"open, {log.page_views:,} page views, {early:,} too early")
 
 
 async def _show_rush(stage: Stage, log: ClaimLog, packs: int, playing: asyncio.Task[None]) -> None:
@@ -76,11 +76,10 @@ async def _show_rush(stage: Stage, log: ClaimLog, packs: int, playing: asyncio.T
 
 
 def _rush_note(log: ClaimLog, packs: int, per_second: float | None) -> str:
+    # Short enough for a terminal of 80 columns, the bar beside it.
     won = len(log.claims)
-    note = f"{won:,} won · {packs - won:,} left · {log.answers[SOLD_OUT]:,} told sold out"
-    rest = log.requests - log.answers[SOLD_OUT] - log.answers[WON] - log.answers[WON_BEFORE]
-    note += f" · {rest - log.answers[NO_ANSWER]:,} told to ask again"
-    return note if per_second is None else f"{note} · {per_second:,.0f} requests/s"
+    note = f"{won:,} won, {packs - won:,} left, {log.answers[SOLD_OUT]:,} sold out"
+    return note if per_second is None else f"{note}, {per_second:,.0f}/s"
 
 
 async def _read_back(stage: Stage, log: ClaimLog, client: ClaimClient) -> ReadBack:
@@ -92,5 +91,5 @@ async def _read_back(stage: Stage, log: ClaimLog, client: ClaimClient) -> ReadBa
             part = promised[start : start + _READ_AT_ONCE]
             serials = await asyncio.gather(*(client.read_back(*claim) for claim in part))
             found.update(zip(part, serials, strict=True))
-            tell(len(found), f"{len(found):,} of {len(promised):,} promised claims looked up")
+            tell(len(found), f"{len(found):,} of {len(promised):,} promised claims")
     return found

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 _LINE_EVERY_S = 2.0
 _REDRAWN_PER_S = 5
 _TITLE_WIDTH = 14
+_BAR_WIDTH = 12
 _FILE_WIDTH = 132
 
 Tell = Callable[[int, str], None]
@@ -45,7 +46,7 @@ class Stage:
     def _drawn(self, title: str, total: int) -> Iterator[Tell]:
         progress = Progress(
             TextColumn(f"{title:<{_TITLE_WIDTH}}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=_BAR_WIDTH),
             TextColumn("{task.fields[note]}"),
             console=self.console,
             refresh_per_second=_REDRAWN_PER_S,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from services.ledger.resources import Resources, driver_connection
 from services.ledger.schemas import CheckView, InvariantsView
-from services.ledger.visibility import visible_cities
+from shared.auth.cities import visible_cities
 from shared.auth.principals import Principal
 from shared.bookkeeping.invariants import check_books, check_gates, is_sound
 from shared.errors import Overloaded, Unavailable

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import asyncpg
 from fastapi import Depends, FastAPI, Request
-from sqlalchemy import text
 
 from shared.auth.tokens import open_verifier
 from shared.db.database import Database
@@ -49,9 +48,9 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
         opened.push_async_callback(database.close)
         async with driver_connection(database) as connection:
             await assert_durable(connection)
-        redis = connect(settings.redis_url)
-        opened.push_async_callback(redis.aclose, close_connection_pool=True)
-        app.state.resources = Resources(database, Gate(redis))
+        gate = Gate(connect(settings.redis_url))
+        opened.push_async_callback(gate.close)
+        app.state.resources = Resources(database, gate)
         yield
 
 
@@ -67,8 +66,7 @@ async def driver_connection(database: Database) -> AsyncIterator[asyncpg.Connect
 async def ask_postgres(app: FastAPI) -> None:
     """Raise unless the database answers."""
     resources: Resources = app.state.resources
-    async with resources.database.engine.connect() as connection:
-        await connection.execute(text("SELECT 1"))
+    await resources.database.ping()
 
 
 def opened_resources(request: Request) -> Resources:

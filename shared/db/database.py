@@ -51,6 +51,11 @@ class Database:
             autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
             return (await autocommit.execute(text(statement), parameters)).mappings().one()
 
+    async def ping(self) -> None:
+        """Raise unless the database answers."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
     async def close(self) -> None:
         await self.engine.dispose()
 

@@ -19,14 +19,18 @@ BEGIN
 END
 $$;
 
--- Whether this session's staff member may see a city: `fairdrop.cities` is set per transaction, to
--- city numbers or to `*`. Unset means none.
-CREATE OR REPLACE FUNCTION campaign.sees_city(p_city smallint) RETURNS boolean
+-- The cities that this session's staff member may see: `fairdrop.cities` is set per transaction, to
+-- city numbers or to `*`. Unset means none; NULL means every city.
+-- Policies ask it in a sub-select, once per statement: a call per row made the books of a large city
+-- four to fifteen times slower to read.
+CREATE OR REPLACE FUNCTION campaign.seen_cities() RETURNS smallint[]
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(current_setting('fairdrop.cities', true), '') = '*'
-        OR p_city::text = ANY (
-            string_to_array(coalesce(current_setting('fairdrop.cities', true), ''), ',')
-        )
+    SELECT CASE
+        WHEN coalesce(current_setting('fairdrop.cities', true), '') = '*' THEN NULL
+        ELSE string_to_array(
+            coalesce(current_setting('fairdrop.cities', true), ''), ','
+        )::smallint[]
+    END
 $$;

@@ -19,9 +19,14 @@ AS $$
     SELECT asked.place, c.claim_id, c.serial, c.claimed_at
     FROM unnest(p_hashes, p_request_keys) WITH ORDINALITY
         AS asked (identity_hash, request_key, place)
-    JOIN claim.person_identities AS i
-        ON i.city_id = p_city AND i.dimension = 'subject' AND i.key_version = p_key_version
-        AND i.identity_hash = asked.identity_hash
+    -- The limits hold the planner to one look-up per pair: without them, it may join with everybody.
+    CROSS JOIN LATERAL (
+        SELECT i.person_id
+        FROM claim.person_identities AS i
+        WHERE i.city_id = p_city AND i.dimension = 'subject' AND i.key_version = p_key_version
+            AND i.identity_hash = asked.identity_hash
+        LIMIT 1
+    ) AS i
     CROSS JOIN LATERAL (
         SELECT c.claim_id, c.serial, c.claimed_at
         FROM claim.claims AS c

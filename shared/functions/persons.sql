@@ -61,5 +61,7 @@ AS $$
         SELECT i.person_id FROM claim.person_identities AS i
         WHERE i.city_id = p_city AND i.dimension = 'subject' AND i.key_version = p_key_version
             AND i.identity_hash = asked.identity_hash
+        -- Holds the planner to one look-up per hash: without it, it may join with everybody's.
+        LIMIT 1
     ) AS found ON true
 $$;

@@ -8,7 +8,7 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA campaign, claim, redeem, ledger
 TO fairdrop_campaign, fairdrop_claim, fairdrop_redeem, fairdrop_ledger, fairdrop_auditor;
-GRANT EXECUTE ON FUNCTION campaign.now(), campaign.sees_city(smallint)
+GRANT EXECUTE ON FUNCTION campaign.now(), campaign.seen_cities()
 TO fairdrop_campaign, fairdrop_claim, fairdrop_redeem, fairdrop_ledger, fairdrop_auditor;
 GRANT SELECT ON campaign.clock, campaign.cities
 TO fairdrop_campaign, fairdrop_claim, fairdrop_redeem, fairdrop_ledger, fairdrop_auditor;
@@ -57,6 +57,8 @@ TO fairdrop_ledger, fairdrop_auditor;
 DO $$
 DECLARE
     v_table record;
+    v_seen text := '(SELECT campaign.seen_cities() IS NULL)'
+        ' OR city_id = ANY ((SELECT campaign.seen_cities())::smallint[])';
 BEGIN
     FOR v_table IN
         SELECT c.oid::regclass AS name
@@ -73,13 +75,13 @@ BEGIN
         EXECUTE format('DROP POLICY IF EXISTS auditor_sees_every_city ON %s', v_table.name);
         EXECUTE format(
             'CREATE POLICY staff_see_their_cities ON %s FOR SELECT'
-            ' TO fairdrop_campaign, fairdrop_ledger USING (campaign.sees_city(city_id))',
-            v_table.name
+            ' TO fairdrop_campaign, fairdrop_ledger USING (%s)',
+            v_table.name, v_seen
         );
         EXECUTE format(
             'CREATE POLICY staff_write_in_their_cities ON %s FOR INSERT'
-            ' TO fairdrop_campaign WITH CHECK (campaign.sees_city(city_id))',
-            v_table.name
+            ' TO fairdrop_campaign WITH CHECK (%s)',
+            v_table.name, v_seen
         );
         EXECUTE format(
             'CREATE POLICY hot_roles_see_every_city ON %s'

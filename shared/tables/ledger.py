@@ -167,8 +167,22 @@ class Transfer(Model):
             "debit_account_id <> credit_account_id", name="transfer_moves_between_accounts"
         ),
         CheckConstraint("line >= 1", name="lines_count_from_one"),
-        Index("transfers_by_debit", "city_id", "programme_id", "debit_account_id"),
-        Index("transfers_by_credit", "city_id", "programme_id", "credit_account_id"),
+        Index(
+            "transfers_by_debit",
+            "city_id",
+            "programme_id",
+            "debit_account_id",
+            "journal_id",
+            "line",
+        ),
+        Index(
+            "transfers_by_credit",
+            "city_id",
+            "programme_id",
+            "credit_account_id",
+            "journal_id",
+            "line",
+        ),
         {"schema": "ledger"},
     )
     city_id: Mapped[CityKey]

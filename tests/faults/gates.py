@@ -34,8 +34,13 @@ class FalseGate:
     async def permits(self) -> int:
         return int(await self.redis.hget(self.gate, "permits") or 0)
 
-    async def write(self, **fields: str | int) -> None:
-        await self.redis.hset(self.gate, mapping=dict(fields))
+    async def write(self, **fields: str | int | None) -> None:
+        """Overwrite fields; None removes one."""
+        for name, value in fields.items():
+            if value is None:
+                await self.redis.hdel(self.gate, name)
+            else:
+                await self.redis.hset(self.gate, name, value)
 
     async def save(self) -> Saved:
         async with self.redis.pipeline(transaction=True) as pipe:

@@ -1,6 +1,7 @@
 """The gate says what is not so: too much, too little, yesterday's truth, or tomorrow's."""
 
 import asyncio
+from datetime import UTC, datetime
 
 from tests.faults.gates import FalseGate
 from tests.harness.city import City
@@ -15,16 +16,18 @@ async def test_a_gate_two_seconds_old(stack: Stack, city: City, crowd: Crowd) ->
     """What a failover to a late replica does: holders forgotten, permits given again."""
     drop = await city.open_drop(quota=900)
     gate = FalseGate(stack, drop)
-    async with crowd.rush(drop, residents(1_500), connections=2, arrive_within_s=4) as rush:
+    async with crowd.rush(drop, residents(1_500), connections=3, arrive_within_s=3.5) as rush:
         await rush.until(wins=100)
         saved = await gate.save()
         won = rush.wins
         await asyncio.sleep(2)
         assert rush.wins >= won + 200, "too few were served in the two seconds"
+        await rush.in_full_flight()
+        struck_at = datetime.now(UTC)
         replaced = await gate.rewind(saved)
         assert replaced > saved.version
-        assert rush.history.in_flight > 0
         await rush.ended()
+    rush.assert_struck(struck_at)
     await assert_everything_holds(rush)
 
 
@@ -56,17 +59,19 @@ async def test_a_million_permits_do_not_storm_the_ledger(
     assert len(first.history.winners) == 300
     async with logged_statements(stack) as statements:
         await gate.write(permits=_MILLION)
-        async with crowd.rush(drop, residents(3_000, "late"), arrive_within_s=1.5) as rush:
+        async with crowd.rush(drop, residents(3_000, "late"), arrive_within_s=2.5) as rush:
             lies = 0
             while not rush.over:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.02)
                 if await gate.permits() == 0:
                     await gate.write(permits=_MILLION)
                     lies += 1
             history = await rush.ended()
         issued = statements.count(ISSUE)
-    assert history.told() == {"sold_out": 3_000}
-    assert lies >= 2, f"the gate was corrected only {lies} times"
+    told = history.told()
+    assert told["sold_out"] == 3_000
+    assert told.keys() <= {"sold_out", "busy"}
+    assert lies, "nothing corrected the gate"
     # Every lie costs each process the batches that were in flight, not one call for each resident.
     assert 0 < issued <= 4 * (lies + 1) + 4, f"{issued} calls after {lies} lies"
     await assert_everything_holds(rush, read_back=False)
@@ -81,9 +86,11 @@ async def test_no_permits_while_packs_are_left(stack: Stack, city: City, crowd: 
     await gate.write(permits=0)
     async with crowd.rush(drop, residents(900), connections=2, arrive_within_s=0.5) as rush:
         await rush.until(wins=100)
+        await rush.in_full_flight()
+        struck_at = datetime.now(UTC)
         await gate.write(permits=0)
-        assert rush.history.in_flight > 0
         history = await rush.ended()
+    rush.assert_struck(struck_at)
     assert history.told()["busy"] > 0, "nobody met the gate without permits"
     assert len(history.winners) == 500
     rush.holders = [*rush.holders, *early.holders]
@@ -96,9 +103,11 @@ async def test_a_gate_far_ahead_of_the_ledger(stack: Stack, city: City, crowd: C
     gate = FalseGate(stack, drop)
     async with crowd.rush(drop, residents(900), connections=2, arrive_within_s=0.5) as rush:
         await rush.until(wins=100)
+        await rush.in_full_flight()
+        struck_at = datetime.now(UTC)
         await gate.write(version=10**12, permits=0, state="paused")
-        assert rush.history.in_flight > 0
         history = await rush.ended()
+    rush.assert_struck(struck_at)
     assert history.told()["busy"] > 0, "nobody met the false gate"
     ledger = await assert_everything_holds(rush)
     version = await gate.version()

@@ -156,6 +156,18 @@ class Rush:
             assert not self.over, f"{what}: the crowd is through, {dict(self.history.told())}"
             await asyncio.sleep(_POLL_S)
 
+    async def in_full_flight(self, calls: int = 4) -> None:
+        """Return at a moment with so many unanswered calls: the time for a fault to strike."""
+        await self.until_true(lambda: self.history.in_flight >= calls, f"{calls} calls in flight")
+
+    def assert_struck(self, moment: datetime) -> None:
+        """Check of an ended rush that calls were in flight at a moment, and more came later."""
+        calls = self.history.calls
+        later = sum(call.started > moment for call in calls)
+        hit = len(self.history.in_flight_at(moment))
+        assert hit, f"nothing was in flight at {moment}, {later} of {len(calls)} calls came later"
+        assert later, f"no call came after {moment}"
+
     async def ended(self) -> History:
         """Wait until everybody has a final answer or ran out of patience."""
         await asyncio.gather(*self._tasks)

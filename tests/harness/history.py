@@ -88,6 +88,10 @@ class History:
                 first.setdefault((call.holder, call.key), call)
         return first
 
+    def in_flight_at(self, moment: datetime) -> list[Call]:
+        """Return the calls that were begun before a moment and answered after it."""
+        return [call for call in self.calls if call.started < moment < call.ended]
+
     def told(self) -> Counter[str]:
         """Count the answers by code; wins by status, broken connections as `unknown`."""
         return Counter(call.code or str(call.status or "unknown") for call in self.calls)

@@ -10,6 +10,7 @@ from shared.ids import new_id
 from tests import builders
 from tests.builders import OPERATOR, Programme
 from tests.schema.booked import assert_sound, balance, journal
+from tests.schema.test_constraints import undone
 
 ACCOUNTS = ("bank:main", "pledge:city", "available:city")
 
@@ -93,19 +94,19 @@ async def test_nonsense_is_refused_by_the_table(
 async def test_an_overdraft_is_unwritable(owner: asyncpg.Connection, programme: Programme) -> None:
     """Below every function: `ledger.post` itself cannot take a guarded account below zero."""
     await _fund(owner, programme, 100, "J1")
-    with pytest.raises(asyncpg.CheckViolationError) as refused:
-        await _post(owner, programme, "overdraft", 101)
-    assert refused.value.constraint_name == "balance_is_not_negative"
-    await _post(owner, programme, "all of it", 100)
-    with pytest.raises(asyncpg.UniqueViolationError) as refused_twice:
-        await _post(owner, programme, "all of it", 0)
-    assert refused_twice.value.constraint_name == "journals_identity_key"
-    # Undo what only this test could book, so that the books below are whole.
-    await owner.execute(
-        "SELECT ledger.post(1::smallint, $1, 'J2', 'back', NULL, 'test', now(),"
-        " ARRAY['bank:main'], ARRAY['available:city'], ARRAY[100::bigint])",
-        programme.programme_id,
-    )
+    async with undone(owner):
+        with pytest.raises(asyncpg.CheckViolationError) as refused:
+            async with owner.transaction():
+                await _post(owner, programme, "one fen too many", 101)
+        assert refused.value.constraint_name == "balance_is_not_negative"
+        await _post(owner, programme, "all of it", 100)
+        with pytest.raises(asyncpg.UniqueViolationError) as refused_twice:
+            await _post(owner, programme, "all of it", 0)
+        assert refused_twice.value.constraint_name == "journals_identity_key"
+
+
+async def test_the_books_are_sound_afterwards(owner: asyncpg.Connection) -> None:
+    await assert_sound(owner)
 
 
 async def _post(

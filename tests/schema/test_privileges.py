@@ -53,7 +53,7 @@ INSERTS: Mapping[str, frozenset[str]] = {
 }
 """There is no role that may update, delete or truncate anything."""
 
-_EVERYBODY = {"campaign.now", "campaign.sees_city"}
+_EVERYBODY = {"campaign.now", "campaign.seen_cities"}
 _READERS = {"claim.valid_until", "ledger.accounting_date", "campaign.pack_shares"}
 CALLS: Mapping[str, frozenset[str]] = {
     "campaign": frozenset(

@@ -464,14 +464,14 @@ def upgrade() -> None:
     op.create_index(
         "transfers_by_credit",
         "transfers",
-        ["city_id", "programme_id", "credit_account_id"],
+        ["city_id", "programme_id", "credit_account_id", "journal_id", "line"],
         unique=False,
         schema="ledger",
     )
     op.create_index(
         "transfers_by_debit",
         "transfers",
-        ["city_id", "programme_id", "debit_account_id"],
+        ["city_id", "programme_id", "debit_account_id", "journal_id", "line"],
         unique=False,
         schema="ledger",
     )
