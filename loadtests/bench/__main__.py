@@ -106,7 +106,7 @@ async def bench(console: Console, load: Load, rounds: int, results: Path) -> Out
 
 def _tell(console: Console, outcome: Outcome) -> None:
     console.print(report.table(outcome.measured))
-    report.print_answers(console, outcome.measured)
+    report.print_notes(console, outcome.measured)
     for fault in outcome.faults:
         console.print(f"WRONG: {fault}", style="red", markup=False, highlight=False)
     if outcome.faults:

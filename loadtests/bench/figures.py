@@ -15,14 +15,18 @@ class Figure:
     """Something that is measured: how many of one answer come in a second."""
 
     name: str
-    title: str
     answer: str
+    meaning: str
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("_", " ")
 
 
-ECHO = Figure("echo", "FastAPI echo (the reference)", "200")
-WON_BY_PASS = Figure("won_by_pass", "201, durable, by pass", "201")
-WON_BY_JWT = Figure("won_by_jwt", "201, durable, by JWT (EdDSA, new persons)", "201")
-SOLD_OUT = Figure("sold_out", "sold out, from the flag", "409 sold_out")
+ECHO = Figure("echo", "200", "the reference, a FastAPI route that returns its pydantic body")
+WON_BY_PASS = Figure("won_by_pass", "201", "durable claims, each of a new holder with a pass")
+WON_BY_JWT = Figure("won_by_jwt", "201", "the same with a new JWT each: verified, person minted")
+SOLD_OUT = Figure("sold_out", "409 sold_out", "refusals from the flag, by pass")
 FIGURES = (ECHO, WON_BY_PASS, WON_BY_JWT, SOLD_OUT)
 
 Round = Mapping[Figure, Run]
@@ -49,14 +53,16 @@ class Spread:
 class Measured:
     """A figure over all rounds. A ratio is taken to the echo of the same round.
 
-    `server_us` is the server's processor time for one answer. It hardly moves when something else
-    keeps the machine busy, which makes rates fall.
+    `server_us` is the server's processor time for one answer, `waited_share` the part of the time
+    that it wanted to run and could not, because the core was somebody else's: then rates say
+    little, and processor time still says something.
     """
 
     figure: Figure
     per_second: Spread
     ratio: Spread
     server_us: Spread | None
+    waited_share: float | None
     p50_ms: Spread
     p99_ms: Spread
     answers: Counter[str]
@@ -72,11 +78,14 @@ def measure(figure: Figure, rounds: Sequence[Round]) -> Measured:
         seen = [dict(run.answers) for run in runs]
         raise LoadTestError(f"{figure.title}: a round without one such answer, or echo: {seen}")
     costs = [cost for run in runs if (cost := run.server_us()) is not None]
+    waits = [run.server.waited_s for run in runs if run.server is not None]
+    told = len(costs) == len(waits) == len(runs)
     return Measured(
         figure=figure,
         per_second=Spread.of(rates),
         ratio=Spread.of([rate / echo for rate, echo in zip(rates, echoes, strict=True)]),
-        server_us=Spread.of(costs) if len(costs) == len(runs) else None,
+        server_us=Spread.of(costs) if told else None,
+        waited_share=sum(waits) / sum(run.duration_s for run in runs) if told else None,
         p50_ms=Spread.of([run.p50_ms for run in runs]),
         p99_ms=Spread.of([run.p99_ms for run in runs]),
         answers=sum((run.answers for run in runs), Counter()),

@@ -38,14 +38,21 @@ class Pinning:
                 os.sched_setaffinity(int(thread.name), {self.measured})
 
 
-def cpu_s(pid: int) -> float | None:
-    """Return the processor time a process has spent, in seconds; None where nothing tells it."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """The time that a process has run, and the time that it wanted to but another one ran."""
+
+    ran_s: float
+    waited_s: float
+
+
+def scheduled(pid: int) -> Scheduled | None:
+    """Return what the kernel tells of a process's main thread, None where it tells nothing."""
+    path = Path(f"/proc/{pid}/schedstat")
+    if not path.exists():
         return None
-    # The second field, the name, may hold spaces; user and system time are the 14th and 15th.
-    fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    ran_ns, waited_ns, _slices = path.read_text().split()
+    return Scheduled(int(ran_ns) / 1e9, int(waited_ns) / 1e9)
 
 
 def choose_cores() -> Pinning:

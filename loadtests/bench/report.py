@@ -15,11 +15,13 @@ from loadtests.bench.wrk import Load
 from loadtests.provenance import Provenance
 from shared.clock import rfc3339
 
+_QUIET_SHARE = 0.05
+
 
 def table(measured: Sequence[Measured]) -> Table:
     """Lay the figures out; below each median stand the smallest and the largest value."""
     shown = Table(title="Claims against a FastAPI echo, in one run", title_justify="left")
-    shown.add_column("figure")
+    shown.add_column("figure", no_wrap=True)
     for heading in ("per second", "of the echo", "server µs", "p50 ms", "p99 ms"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for one in measured:
@@ -41,12 +43,22 @@ def _cell(spread: Spread | None, form: str) -> str:
     return f"{spread.median:{form}}\n{spread.low:{form}}-{spread.high:{form}}"
 
 
-def print_answers(console: Console, measured: Sequence[Measured]) -> None:
-    """Say how many answers of each kind there were, and what went wrong on the way."""
+def print_notes(console: Console, measured: Sequence[Measured]) -> None:
+    """Say what each figure is, how many answers there were of each kind, and what disturbed it."""
     for one in measured:
         counted = ", ".join(f"{count:,} x {answer}" for answer, count in one.answers.most_common())
         broken = f"; {one.socket_errors} socket errors" if one.socket_errors else ""
-        console.print(f"  {one.figure.title}: {counted}{broken}", highlight=False)
+        console.print(
+            f"  {one.figure.title}: {one.figure.meaning}: {counted}{broken}", highlight=False
+        )
+    waited = max(one.waited_share or 0.0 for one in measured)
+    if waited > _QUIET_SHARE:
+        console.print(
+            f"Something else was running: a server waited for its core {waited:.0%} of the time."
+            " Only the processor time of an answer (server µs) is worth comparing.",
+            style="yellow",
+            highlight=False,
+        )
 
 
 def document(
@@ -82,8 +94,9 @@ def _figure(one: Measured) -> dict[str, object]:
         if spread is not None
     }
     return {
-        "title": one.figure.title,
+        "meaning": one.figure.meaning,
         **rounded,
+        "server_waited_share": one.waited_share,
         "answers": dict(one.answers),
         "socket_errors": one.socket_errors,
     }

@@ -14,7 +14,7 @@ import aiohttp
 
 from loadtests.bench import wrk
 from loadtests.bench.figures import ECHO, SOLD_OUT, WON_BY_JWT, WON_BY_PASS, Figure, Round
-from loadtests.bench.pinning import Pinning, cpu_s
+from loadtests.bench.pinning import Pinning, Scheduled, scheduled
 from loadtests.bench.wrk import Load, Run
 from loadtests.deployment import Deployment
 from loadtests.faults import LoadTestError
@@ -188,11 +188,12 @@ class Bench:
         await asyncio.sleep(_REST_S)
         pid = self._reference.pid if figure is ECHO else self._deployment.claim_pids[0]
         log = self._folder / figure.name
-        before_s = cpu_s(pid)
+        before = scheduled(pid)
         seen = await wrk.run(self._program, script, url, self._load, log, environment)
-        after_s = cpu_s(pid)
-        if before_s is not None and after_s is not None:
-            seen.server_cpu_s = after_s - before_s
+        after = scheduled(pid)
+        if before is not None and after is not None:
+            ran_s, waited_s = after.ran_s - before.ran_s, after.waited_s - before.waited_s
+            seen.server = Scheduled(ran_s, waited_s)
         return seen
 
     def _claims_url(self, drop: Drop) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loadtests.bench.pinning import Scheduled
 from loadtests.faults import LoadTestError
 from loadtests.verdict import Acknowledged
 
@@ -27,7 +28,7 @@ class Run:
     """What one run of wrk saw. `answers` counts by status, or by status and problem code.
 
     A run that is `exhausted` used up its tokens before its time was over: its rate means nothing.
-    `server_cpu_s` is the processor time that the measured process spent meanwhile, where known.
+    `server` is what the measured process spent meanwhile, where the kernel tells it.
     """
 
     duration_s: float
@@ -35,7 +36,7 @@ class Run:
     p99_ms: float
     socket_errors: int
     exhausted: bool = False
-    server_cpu_s: float | None = None
+    server: Scheduled | None = None
     answers: Counter[str] = field(default_factory=Counter)
     acknowledged: list[Acknowledged] = field(default_factory=list)
 
@@ -46,9 +47,7 @@ class Run:
     def server_us(self) -> float | None:
         """Return the server's processor time for one answer, in microseconds, where known."""
         answers = self.answers.total()
-        return (
-            None if self.server_cpu_s is None or not answers else self.server_cpu_s / answers * 1e6
-        )
+        return None if self.server is None or not answers else self.server.ran_s / answers * 1e6
 
 
 @dataclass(frozen=True, slots=True)

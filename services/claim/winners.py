@@ -2,7 +2,7 @@
 
 The sold-out flag answers from memory. A winner who lost the answer and asks another process must
 still be given the claim, so before a refusal the holder is looked up here. Eight bytes a winner:
-a million winners are eight megabytes, and a look-up is a binary search.
+a million winners are eight megabytes, and a look-up is a few binary searches.
 """
 
 import sys
@@ -10,6 +10,9 @@ from array import array
 from bisect import bisect_left
 
 from services.claim.holders import HOLDER_KEY_BYTES
+
+# Fewer keys than this are gathered in a set, which costs ten times as much, until they are a run.
+_RUN_KEYS_MIN = 4_096
 
 
 class Winners:
@@ -21,7 +24,7 @@ class Winners:
 
     def __init__(self) -> None:
         self.issued = 0
-        self._sorted = array("Q")
+        self._runs: "list[array[int]]" = []
         self._late: set[int] = set()
 
     def add(self, packed_keys: bytes, issued: int) -> None:
@@ -29,14 +32,20 @@ class Winners:
         keys = array("Q", packed_keys)
         if sys.byteorder == "little":
             keys.byteswap()
-        if self._sorted:
-            self._late.update(keys)
+        if len(keys) >= _RUN_KEYS_MIN:
+            self._runs.append(keys)
         else:
-            self._sorted = keys
+            self._late.update(keys)
+        if len(self._late) >= _RUN_KEYS_MIN:
+            self._runs.append(array("Q", sorted(self._late)))
+            self._late.clear()
         self.issued = issued
 
     def may_include(self, holder_key: bytes) -> bool:
         key = int.from_bytes(holder_key[:HOLDER_KEY_BYTES], "big")
-        place = bisect_left(self._sorted, key)
-        listed = place < len(self._sorted) and self._sorted[place] == key
-        return listed or key in self._late
+        return key in self._late or any(_holds(run, key) for run in self._runs)
+
+
+def _holds(run: "array[int]", key: int) -> bool:
+    place = bisect_left(run, key)
+    return place < len(run) and run[place] == key

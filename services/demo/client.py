@@ -38,7 +38,7 @@ class ClaimClient:
         self._session = session
         self._drop_path = f"/v1/drops/{drop_id}"
         self._claims_path = f"{self._drop_path}/claims"
-        self._headers = [{"Authorization": f"Bearer {token}"} for token in tokens]
+        self._tokens = tokens
         self._log = log
         self._opens_s = opens_s
         self._connections = asyncio.Semaphore(CONNECTIONS_MAX)
@@ -48,6 +48,9 @@ class ClaimClient:
         """Return seconds after T-0."""
         return self._loop.time() - self._opens_s
 
+    def _as(self, holder: int) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._tokens[holder]}"}
+
     async def claim(self, holder: int) -> Answer:
         """Ask once for a pack."""
         tapped_s = self.now_s()
@@ -55,7 +58,7 @@ class ClaimClient:
             sent_s = self.now_s()
             try:
                 async with self._session.post(
-                    self._claims_path, headers=self._headers[holder]
+                    self._claims_path, headers=self._as(holder)
                 ) as response:
                     status = response.status
                     told: dict[str, Any] = await response.json(content_type=None)
@@ -96,7 +99,7 @@ class ClaimClient:
         """Return the serial under which this holder finds this claim; None when it is not there."""
         async with (
             self._connections,
-            self._session.get(f"/v1/claims/{claim_id}", headers=self._headers[holder]) as response,
+            self._session.get(f"/v1/claims/{claim_id}", headers=self._as(holder)) as response,
         ):
             claim = await response.json(content_type=None)
             return int(claim["serial"]) if response.status == _OK else None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import asyncpg
+from pydantic import ValidationError
 from rich.console import Console
 
 from services.auditing import audit, print_report
@@ -111,7 +112,10 @@ async def _play_on(stage: Stage, stack: Stack, options: DemoOptions, real: Progr
 def _scaled(real: ProgrammeFile, packs: int | None) -> tuple[ProgrammeFile, CrowdModel]:
     if real.demo is None:
         raise DemoError("The programme file has no [demo] table, which says how to play it.")
-    model = real.demo if packs is None else real.demo.scaled(packs)
+    try:
+        model = real.demo if packs is None else real.demo.scaled(packs)
+    except ValidationError as error:
+        raise DemoError(f"{packs:,} packs need a crowd that is too large: {error}") from None
     return real.scaled(model.packs), model
 
 

@@ -36,8 +36,9 @@ AS $$
     ) AS c
 $$;
 
--- The first eight bytes of the subject hashes of everybody who holds a claim of this drop with a
--- serial above p_after, joined end to end, sorted as unsigned numbers.
+-- The first eight bytes of the subject hashes of everybody who was given one of the 200,000 serials
+-- of this drop after p_after, joined end to end, sorted as unsigned numbers. A call is bounded: the
+-- list of a million winners comes in pieces, none of which a time-out cuts off.
 CREATE OR REPLACE FUNCTION claim.winner_keys(
     p_city smallint, p_drop uuid, p_key_version smallint, p_after integer
 ) RETURNS bytea
@@ -55,5 +56,6 @@ AS $$
             ON i.city_id = c.city_id AND i.person_id = c.person_id
             AND i.dimension = 'subject' AND i.key_version = p_key_version
         WHERE c.city_id = p_city AND c.drop_id = p_drop AND c.serial > p_after
+            AND c.serial <= p_after + 200000
     ) AS holder
 $$;

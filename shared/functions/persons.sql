@@ -15,35 +15,28 @@ AS $$
 DECLARE
     v_now timestamptz := campaign.now();
     v_persons uuid[];
-    v_resolved uuid[];
-    v_orphans uuid[];
 BEGIN
     v_persons := claim.known_persons(p_city, p_key_version, p_hashes);
     IF array_position(v_persons, NULL) IS NULL THEN
         RETURN v_persons;
     END IF;
 
-    INSERT INTO claim.persons (city_id, person_id, created_at)
-    SELECT p_city, new.minted, v_now
-    FROM unnest(p_hashes, p_minted, v_persons) AS new (identity_hash, minted, known)
-    WHERE new.known IS NULL;
-    INSERT INTO claim.person_identities (
-        city_id, dimension, key_version, identity_hash, person_id, created_at
+    -- One statement: its foreign key is checked at its end, so a person is written only for an
+    -- identity that this call won. (Deleting a loser's person would search every claim for it.)
+    WITH won AS (
+        INSERT INTO claim.person_identities (
+            city_id, dimension, key_version, identity_hash, person_id, created_at
+        )
+        SELECT p_city, 'subject', p_key_version, new.identity_hash, new.minted, v_now
+        FROM unnest(p_hashes, p_minted, v_persons) AS new (identity_hash, minted, known)
+        WHERE new.known IS NULL
+        ORDER BY new.identity_hash
+        ON CONFLICT DO NOTHING
+        RETURNING person_id
     )
-    SELECT p_city, 'subject', p_key_version, new.identity_hash, new.minted, v_now
-    FROM unnest(p_hashes, p_minted, v_persons) AS new (identity_hash, minted, known)
-    WHERE new.known IS NULL
-    ORDER BY new.identity_hash
-    ON CONFLICT DO NOTHING;
-    v_resolved := claim.known_persons(p_city, p_key_version, p_hashes);
-    -- A person minted for a subject that somebody else resolved first has no identity.
-    SELECT array_agg(new.minted) INTO v_orphans
-    FROM unnest(p_minted, v_persons, v_resolved) AS new (minted, known, resolved)
-    WHERE new.known IS NULL AND new.minted <> new.resolved;
-    IF v_orphans IS NOT NULL THEN
-        DELETE FROM claim.persons WHERE city_id = p_city AND person_id = ANY (v_orphans);
-    END IF;
-    RETURN v_resolved;
+    INSERT INTO claim.persons (city_id, person_id, created_at)
+    SELECT p_city, won.person_id, v_now FROM won;
+    RETURN claim.known_persons(p_city, p_key_version, p_hashes);
 END
 $$;
 

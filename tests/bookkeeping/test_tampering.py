@@ -9,9 +9,9 @@ import pytest_asyncio
 
 from shared.bookkeeping.invariants import check_books, queries
 from tests import builders
-from tests.bookkeeping.conftest import TEMPLATE, CloneDatabase
 from tests.bookkeeping.tampering import CASES, NAMES, Tampering
 from tests.builders import DropTerms
+from tests.databases import TEMPLATE, CloneDatabase
 
 
 @pytest_asyncio.fixture(scope="session")

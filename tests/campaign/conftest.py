@@ -1,7 +1,7 @@
 """One service on one database for the session; every test has programmes of its own."""
 
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
@@ -10,39 +10,20 @@ import pytest_asyncio
 
 from shared.auth.development_keys import DevelopmentIssuer
 from shared.db.urls import service_url
-from shared.embedded.datadir import DataDir
 from shared.embedded.servers import EmbeddedServers
 from shared.gate.gate import connect
-from shared.migrations.migrate import migrate
-from shared.secrets import Secrets
 from shared.settings import Settings
 from tests.campaign.desk import Desk, serving
-
-SECRETS = Secrets(b"campaign-tests-master-key-32-byt")
-
-
-@pytest_asyncio.fixture(scope="session")
-async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedServers]:
-    servers = EmbeddedServers(DataDir(tmp_path_factory.mktemp("servers")))
-    await servers.start()
-    yield servers
-    await servers.stop()
+from tests.databases import SECRETS, TEMPLATE, CloneDatabase, execute
 
 
 @pytest_asyncio.fixture(scope="session")
-async def campaign_database(servers: EmbeddedServers) -> str:
+async def campaign_database(clone_database: CloneDatabase) -> str:
     """A migrated database for this package; returns its owner's URL."""
-    server = await asyncpg.connect(servers.postgres_url)
-    await server.execute("CREATE DATABASE campaign_service")
-    await server.close()
-    url = urlunsplit(urlsplit(servers.postgres_url)._replace(path="/campaign_service"))
-    await migrate(url, SECRETS, development=True)
-    owner = await asyncpg.connect(url)
+    url = await clone_database(TEMPLATE)
     # The service's own three seconds would only make the tests of a held lock slow.
-    await owner.execute(
-        "ALTER ROLE fairdrop_campaign IN DATABASE campaign_service SET lock_timeout = '1s'"
-    )
-    await owner.close()
+    name = urlsplit(url).path[1:]
+    await execute(url, f"ALTER ROLE fairdrop_campaign IN DATABASE {name} SET lock_timeout = '1s'")
     return url
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.clock import rfc3339
-from tests.campaign.desk import Caller
+from tests.callers import Caller
 
 Body = dict[str, Any]
 CITY = "330100"

@@ -7,6 +7,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from shared.db.database import Database
 from shared.db.faults import translate
 from shared.errors import AppError, Busy, Overloaded, Unavailable
+from tests.databases import in_database
 
 
 async def _fault(url: str, statement: str) -> Exception:
@@ -56,7 +57,7 @@ async def test_a_server_that_is_away(address: str) -> None:
 
 
 async def test_a_server_that_knows_no_such_database(campaign_database: str) -> None:
-    fault = await _fault(campaign_database.replace("campaign_service", "nowhere"), "SELECT 1")
+    fault = await _fault(in_database(campaign_database, "nowhere"), "SELECT 1")
     assert "does not exist" in str(fault)
     assert translate(fault) is None
 

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.campaign.desk import Caller, Desk
+from tests.callers import Caller
+from tests.campaign.desk import Desk
 from tests.campaign.terms import (
     CITY,
     Body,

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.campaign.desk import Answer, Desk
+from tests.callers import Answer
+from tests.campaign.desk import Desk
 from tests.campaign.terms import CITY, drop_terms, fund, make_programme, programme_terms
 
 REPLAYED = "idempotent-replayed"

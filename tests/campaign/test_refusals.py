@@ -9,7 +9,8 @@ import pytest
 
 from shared.ids import new_id
 from tests import builders
-from tests.campaign.desk import Caller, Desk
+from tests.callers import Caller
+from tests.campaign.desk import Desk
 from tests.campaign.terms import (
     CITY,
     drop_terms,

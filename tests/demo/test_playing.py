@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +17,7 @@ from rich.console import Console
 
 from services.demo import playing
 from services.demo.playing import DemoOptions, play
-from services.demo.stack import serving
+from services.demo.stack import empty_data_dir, serving
 from services.seeding import SeedRefusedError, seed_file
 from shared.auth.development_keys import DevelopmentIssuer
 from shared.bookkeeping.invariants import Check
@@ -37,16 +37,32 @@ def data(tmp_path: Path) -> Iterator[Path]:
     erase(DataDir(path))
 
 
-def demo_command(data: Path) -> list[str]:
+@pytest.fixture
+def quick(tmp_path: Path) -> Path:
+    """The programme with a crowd that has all come after four seconds instead of twenty."""
+    path = tmp_path / "quick.toml"
+    text = HANGZHOU.read_text()
+    assert "tail_ends_s = 20.0" in text
+    path.write_text(text.replace("tail_ends_s = 20.0", "tail_ends_s = 4.0"))
+    return path
+
+
+def demo_command(programme: Path, data: Path) -> list[str]:
     return [
         *(str(FAIRDROP), "demo", "--scale", "300"),
-        *("--programme", str(HANGZHOU), "--data", str(data)),
+        *("--programme", str(programme), "--data", str(data)),
     ]
 
 
-def test_300_packs_sell_out_to_1200_residents_and_the_books_are_sound(data: Path) -> None:
+def test_300_packs_sell_out_to_1200_residents_and_the_books_are_sound(
+    quick: Path, data: Path
+) -> None:
     ended = subprocess.run(
-        demo_command(data), capture_output=True, text=True, timeout=ENDED_WITHIN_S, check=False
+        demo_command(quick, data),
+        capture_output=True,
+        text=True,
+        timeout=ENDED_WITHIN_S,
+        check=False,
     )
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -64,14 +80,16 @@ def test_300_packs_sell_out_to_1200_residents_and_the_books_are_sound(data: Path
     assert DataDir(data).read_run() is None
 
 
-async def test_an_offender_makes_the_demo_fail(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_offender_makes_the_demo_fail(
+    quick: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def find_an_offender(_postgres_url: str, _redis_url: str) -> list[Check]:
         return [Check("I5_books_balance", "Debits equal credits.", 1, [{"journal_id": "x"}])]
 
     monkeypatch.setattr(playing, "audit", find_an_offender)
     written = io.StringIO()
 
-    exit_code = await play(DemoOptions(HANGZHOU, data, packs=100), Console(file=written))
+    exit_code = await play(DemoOptions(quick, data, packs=100), Console(file=written))
 
     assert exit_code == 1
     assert "found 1 offenders" in written.getvalue()
@@ -79,27 +97,31 @@ async def test_an_offender_makes_the_demo_fail(data: Path, monkeypatch: pytest.M
 
 
 async def test_servers_that_do_not_start_are_told_with_their_log(
-    data: Path, monkeypatch: pytest.MonkeyPatch
+    quick: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "executable", sys.executable)
-    monkeypatch.setenv("TMPDIR", str(data.parent / ("long" * 30)))
-    (data.parent / ("long" * 30)).mkdir()
+    empty_data_dir(data)
+    monkeypatch.setattr(playing, "empty_data_dir", lambda _path: None)
     written = io.StringIO()
 
-    exit_code = await play(DemoOptions(HANGZHOU, data, packs=100), Console(file=written))
+    with DataDir(data).lock():
+        exit_code = await play(DemoOptions(quick, data, packs=100), Console(file=written))
 
     assert exit_code == 1
-    assert "ended before they were ready" in written.getvalue()
+    assert "The servers ended before they were ready" in written.getvalue()
+    assert f"in use by process {os.getpid()}" in written.getvalue()
 
 
 @pytest.mark.parametrize(
     ("number", "exit_codes"), [(signal.SIGTERM, {1}), (signal.SIGINT, {130, 1})]
 )
 async def test_a_signal_stops_the_servers(
-    data: Path, number: signal.Signals, exit_codes: set[int]
+    quick: Path, data: Path, number: signal.Signals, exit_codes: set[int]
 ) -> None:
     process = await asyncio.create_subprocess_exec(
-        *demo_command(data), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)
+        *demo_command(quick, data),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ),
     )
     assert process.stdout is not None
     async with asyncio.timeout(ENDED_WITHIN_S):
@@ -114,20 +136,25 @@ async def test_a_signal_stops_the_servers(
         os.kill(pids["postgres"], 0)
 
 
-async def test_a_programme_is_seeded_at_its_real_size(data: Path) -> None:
+async def test_a_programme_is_seeded_at_its_real_size(tmp_path: Path, data: Path) -> None:
     written = io.StringIO()
-    data.mkdir()
+    to_come = tmp_path / "to-come.toml"
+    to_come.write_text(HANGZHOU.read_text().replace("2020-04-2", "2090-04-2"))
+    empty_data_dir(data)
     async with serving(data) as stack, aiohttp.ClientSession() as session:
         issuer = DevelopmentIssuer(data)
         seeded = await seed_file(HANGZHOU, stack.urls, issuer, Console(file=written, width=200))
         [drop] = seeded.drops
         async with session.get(f"{stack.urls['claim']}/v1/drops/{drop.drop_id}") as answer:
             shown = await answer.json()
+        kept = await seed_file(to_come, stack.urls, issuer, Console(file=io.StringIO()))
         stranger = DevelopmentIssuer(data / "elsewhere")
         with pytest.raises(SeedRefusedError, match="401 unauthenticated"):
             await seed_file(HANGZHOU, stack.urls, stranger, Console(file=written))
 
     assert (shown["quota"], shown["remaining"], shown["state"]) == (1_500_000, 1_500_000, "live")
     assert drop.closes_at - drop.opens_at == timedelta(hours=4)
+    assert kept.moved_by == timedelta()
+    assert kept.drops[0].opens_at == datetime(2090, 4, 20, 12, tzinfo=UTC)
     assert "were moved so that the first opens in 10 seconds" in written.getvalue()
     assert drop.drop_id in written.getvalue()

@@ -92,7 +92,13 @@ class City:
         return await self._send("POST", f"/v1/drops/{drop.drop_id}/{what}", None, 200)
 
     async def set_quota(self, drop: Drop, quota: int) -> dict[str, Any]:
-        return await self._send("PATCH", f"/v1/drops/{drop.drop_id}", {"quota": quota}, 200)
+        status, shown = await self.try_quota(drop, quota)
+        assert status == 200, shown
+        return shown
+
+    async def try_quota(self, drop: Drop, quota: int) -> tuple[int, dict[str, Any]]:
+        """Ask for another quota, which may be refused; return status and answer."""
+        return await self._ask("PATCH", f"/v1/drops/{drop.drop_id}", {"quota": quota})
 
     async def show(self, drop: Drop) -> dict[str, Any]:
         return await self._send("GET", f"/v1/drops/{drop.drop_id}", None, 200)
@@ -103,13 +109,17 @@ class City:
     async def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, status: int
     ) -> dict[str, Any]:
+        answered, shown = await self._ask(method, path, body)
+        assert answered == status, f"{method} {path}: {answered} {shown}"
+        return shown
+
+    async def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> tuple[int, dict[str, Any]]:
         async with self._http.request(
             method, self._url + path, json=body, headers=self._headers, timeout=_TIMEOUT
         ) as answer:
-            text = await answer.text()
-            assert answer.status == status, f"{method} {path}: {answer.status} {text}"
-            shown: dict[str, Any] = await answer.json(content_type=None)
-            return shown
+            return answer.status, await answer.json(content_type=None)
 
 
 def _programme(number: int) -> dict[str, Any]:

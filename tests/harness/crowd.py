@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -206,13 +206,17 @@ async def assert_everything_holds(
             f"{ledger.quota - ledger.live} packs stranded: {dict(rush.history.told())}"
         )
     if read_back:
-        await assert_wins_are_readable(rush)
+        live = {claim.claim_id for claim in ledger.claims if claim.live}
+        await assert_wins_are_readable(rush, live)
     await assert_books_are_sound(stack)
     return ledger
 
 
-async def assert_wins_are_readable(rush: Rush) -> None:
-    """Check that every winner reads the claim, and is told it again byte by byte when asking."""
+async def assert_wins_are_readable(rush: Rush, live: Collection[str]) -> None:
+    """Check that every winner reads the claim, and is told it again byte by byte when asking.
+
+    Only claims that are still `live` are asked for.
+    """
 
     async def read(win: Call) -> str | None:
         status, shown = await rush.crowd.read_claim(win.holder, win.claim_id or "")
@@ -223,7 +227,8 @@ async def assert_wins_are_readable(rush: Rush) -> None:
             return f"{win}: asked again {again.status} {again.body!r}"
         return None
 
-    found = await asyncio.gather(*(read(win) for win in rush.history.winners.values()))
+    wins = {win.claim_id: win for win in rush.history.wins if win.claim_id in live}
+    found = await asyncio.gather(*(read(win) for win in wins.values()))
     lost = [fault for fault in found if fault is not None]
     assert not lost, f"{len(lost)} wins are not what they were, as {lost[:3]}"
 

@@ -52,6 +52,10 @@ class Call:
         """Whether the contract knows such an answer to a claim."""
         return self.status is None or self.final or self.status in RETRY_STATUSES
 
+    @property
+    def took_ms(self) -> float:
+        return (self.ended - self.started).total_seconds() * 1000
+
     def __str__(self) -> str:
         told = self.code or self.claim_id or "nothing"
         return (

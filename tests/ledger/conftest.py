@@ -24,17 +24,9 @@ from shared.gate.gate import connect
 from shared.tasks import TaskOwner
 from shared.web.server import server_config
 from tests import builders
-from tests.bookkeeping.conftest import (
-    SECRETS,
-    TEMPLATE,
-    CloneDatabase,
-    clone_database,
-    servers,
-)
 from tests.builders import Programme
-from tests.campaign.desk import Caller
-
-__all__ = ["clone_database", "servers"]
+from tests.callers import Caller
+from tests.databases import SECRETS, TEMPLATE, CloneDatabase
 
 CITY, OTHER_CITY = "330100", "440300"
 _START_POLL_S = 0.01

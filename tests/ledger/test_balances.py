@@ -8,7 +8,7 @@ import pytest
 
 from shared.clock import CITY_TIME, rfc3339
 from tests import builders
-from tests.campaign.desk import Caller
+from tests.callers import Caller
 from tests.ledger.conftest import CITY, Book, Office
 
 CITY_PACK_FEN, PLATFORM_PACK_FEN = 2334, 1169

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.campaign.desk import Caller
+from tests.callers import Caller
 from tests.ledger.conftest import Office
 
 MOVES = {"J1": 1, "J2": 1, "J3": 1, "J4": 2, "J6": 2, "J7a": 2, "J7b": 2}

@@ -11,7 +11,7 @@ import pytest
 
 from services.ledger import auditing
 from shared.ids import new_id
-from tests.bookkeeping.conftest import TEMPLATE, CloneDatabase
+from tests.databases import TEMPLATE, CloneDatabase
 from tests.ledger.conftest import CITY, OTHER_CITY, Office, open_office
 
 BOOK_PATHS = (

@@ -1,6 +1,7 @@
 """Ratios: each to the echo of its own round."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,12 +17,13 @@ from loadtests.bench.figures import (
     SOLD_OUT,
     WON_BY_PASS,
     Figure,
+    Measured,
     Round,
     Spread,
     measure,
     wrong_answers,
 )
-from loadtests.bench.pinning import Pinning, cpu_s
+from loadtests.bench.pinning import Pinning, Scheduled, scheduled
 from loadtests.bench.wrk import Load, Run
 from loadtests.faults import LoadTestError
 from loadtests.provenance import Provenance
@@ -39,13 +41,18 @@ ORIGIN = Provenance(
 )
 
 
-def run_of(count: int, answer: str, *, p99_ms: float = 9.0, cpu: float | None = 1.0) -> Run:
+QUIET = Scheduled(ran_s=1.0, waited_s=0.0)
+
+
+def run_of(
+    count: int, answer: str, *, p99_ms: float = 9.0, server: Scheduled | None = QUIET
+) -> Run:
     return Run(
         duration_s=2.0,
         p50_ms=5.0,
         p99_ms=p99_ms,
         socket_errors=1,
-        server_cpu_s=cpu,
+        server=server,
         answers=Counter({answer: count}),
     )
 
@@ -76,8 +83,11 @@ def test_other_answers_do_not_count_for_a_figure() -> None:
 
 
 def test_processor_time_that_nothing_tells_is_unknown() -> None:
-    run = run_of(10, "201", cpu=None)
-    assert measure(WON_BY_PASS, [{ECHO: run_of(1, "200"), WON_BY_PASS: run}]).server_us is None
+    run = run_of(10, "201", server=None)
+    measured = measure(WON_BY_PASS, [{ECHO: run_of(1, "200"), WON_BY_PASS: run}])
+    assert measured.server_us is None
+    assert measured.waited_share is None
+    assert "unknown" in printed([measured])
 
 
 @pytest.mark.parametrize(("echo", "won"), [(0, 10), (10, 0)])
@@ -99,19 +109,14 @@ def test_wrong_answers_are_named_and_a_busy_service_is_none() -> None:
 
 
 def test_processor_time_of_a_process_is_read() -> None:
-    started_s = cpu_s(1)
-    if started_s is None:
+    before = scheduled(os.getpid())
+    if before is None:
         pytest.skip("this system does not tell")
-    before_s = cpu_s(_pid())
     sum(range(20_000_000))
-    after_s = cpu_s(_pid())
-    assert before_s is not None
-    assert after_s is not None
-    assert after_s - before_s >= 0.1
-
-
-def _pid() -> int:
-    return int(Path("/proc/self").readlink().name)
+    after = scheduled(os.getpid())
+    assert after is not None
+    assert after.ran_s - before.ran_s >= 0.1
+    assert after.waited_s >= before.waited_s
 
 
 def test_the_result_is_kept_with_its_origin(tmp_path: Path) -> None:
@@ -144,14 +149,25 @@ def test_the_result_is_kept_with_its_origin(tmp_path: Path) -> None:
     assert won["answers"] == {"201": 450}
 
 
+def printed(measured: list[Measured]) -> str:
+    file = StringIO()
+    console = Console(width=120, file=file)
+    console.print(report.table(measured))
+    report.print_notes(console, measured)
+    return file.getvalue()
+
+
 def test_the_table_shows_medians_and_their_range() -> None:
-    measured = measure(WON_BY_PASS, rounds_of([100, 200], WON_BY_PASS, [3000, 9000]))
-    console = Console(width=100, file=StringIO())
-    console.print(report.table([measured]))
-    report.print_answers(console, [measured])
-    assert isinstance(console.file, StringIO)
-    shown = console.file.getvalue()
+    shown = printed([measure(WON_BY_PASS, rounds_of([100, 200], WON_BY_PASS, [3000, 9000]))])
     assert "3,000" in shown
     assert "1,500-4,500" in shown
     assert "30.00-45.00" in shown
     assert "12,000 x 201; 2 socket errors" in shown
+    assert "Something else was running" not in shown
+
+
+def test_a_busy_machine_is_told() -> None:
+    run = run_of(10, "201", server=Scheduled(ran_s=1.0, waited_s=0.5))
+    measured = measure(WON_BY_PASS, [{ECHO: run_of(10, "200"), WON_BY_PASS: run}])
+    assert measured.waited_share == 0.25
+    assert "waited for its core 25% of the time" in printed([measured])

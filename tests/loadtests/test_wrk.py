@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.bench import wrk
+from loadtests.bench.pinning import Scheduled
 from loadtests.bench.wrk import Run, parse_summary, read_answers
 from loadtests.faults import LoadTestError
 from loadtests.verdict import Acknowledged
@@ -72,7 +73,7 @@ def test_processor_time_is_told_per_answer() -> None:
     run = empty()
     run.answers.update({"201": 8_000, "503 busy": 2_000})
     assert run.server_us() is None
-    run.server_cpu_s = 1.5
+    run.server = Scheduled(ran_s=1.5, waited_s=0.1)
     assert run.server_us() == 150.0
 
 

@@ -62,7 +62,5 @@ async def balance(owner: asyncpg.Connection, programme: Programme, code: str) ->
 
 
 async def assert_sound(owner: asyncpg.Connection) -> None:
-    offended = {
-        check.name: check.sample for check in await check_books(owner) if check.offenders
-    }
+    offended = {check.name: check.sample for check in await check_books(owner) if check.offenders}
     assert offended == {}

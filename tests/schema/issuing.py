@@ -49,3 +49,13 @@ class Batch:
         )
         assert row is not None
         return Answer(**{name: row[name] for name in Answer.__slots__})
+
+
+async def resolve(connection: asyncpg.Connection, hashes: Sequence[bytes]) -> list[UUID]:
+    """Resolve subject hashes, minting a person for each new one."""
+    persons: list[UUID] = await connection.fetchval(
+        "SELECT claim.resolve_persons(1::smallint, 1::smallint, $1, $2)",
+        hashes,
+        [new_id(1) for _ in hashes],
+    )
+    return persons

@@ -5,7 +5,7 @@ import pytest
 import pytest_asyncio
 
 from tests.schema.rows import Populated, populate
-from tests.schema.test_constraints import undone
+from tests.schema.undoing import undone
 
 APPEND_ONLY = (
     "ledger.accounts",
@@ -72,5 +72,5 @@ async def test_every_parent_of_a_booked_row_is_tried(owner: asyncpg.Connection) 
 
 async def _refused(owner: asyncpg.Connection, statement: str) -> None:
     async with undone(owner):
-        with pytest.raises(asyncpg.RestrictViolationError, match="is append-only: .* refused"):
+        with pytest.raises(asyncpg.RestrictViolationError, match=r"is append-only: .* refused"):
             await owner.execute(statement)

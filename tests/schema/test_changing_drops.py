@@ -12,7 +12,7 @@ from tests import builders
 from tests.builders import OPERATOR, DropTerms, Programme
 from tests.schema.booked import assert_sound, balance, journal, pack_shares
 from tests.schema.conftest import Connect
-from tests.schema.test_constraints import undone
+from tests.schema.undoing import undone
 
 QUOTA = 10
 
@@ -241,18 +241,18 @@ async def test_two_drops_cannot_reserve_the_same_money(
     programme = await builders.make_programme(owner, funded_fen=0)
     for funder, fen in pack_shares(programme).items():
         await builders.fund(owner, programme, funder, fen * QUOTA)
-    drops = [
-        await builders.make_drop(owner, programme, DropTerms(quota=QUOTA)) for _ in range(2)
-    ]
+    drops = [await builders.make_drop(owner, programme, DropTerms(quota=QUOTA)) for _ in range(2)]
     async with connect_as("campaign") as first, connect_as("campaign") as second:
         held, waiting = first.transaction(), second.transaction()
         await held.start()
         await waiting.start()
         assert (await _change(first, drops[0], "publish"))["outcome"] == "done"
+        savepoint = second.transaction()
+        await savepoint.start()
+        await second.execute("SET LOCAL lock_timeout = '50ms'")
         with pytest.raises(asyncpg.LockNotAvailableError):
-            async with second.transaction():
-                await second.execute("SET LOCAL lock_timeout = '50ms'")
-                await _change(second, drops[1], "publish")
+            await _change(second, drops[1], "publish")
+        await savepoint.rollback()
         await held.commit()
         assert (await _change(second, drops[1], "publish"))["outcome"] == "insufficient_funds"
         await waiting.commit()

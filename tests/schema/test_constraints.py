@@ -1,14 +1,12 @@
 """Every constraint is broken once, and refuses by its name; a new one needs a case here."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import asyncpg
 import pytest
 import pytest_asyncio
 
 from shared.migrations.migrate import SCHEMAS
 from tests.schema.rows import FRESH, insertion, name_strangers, populate
+from tests.schema.undoing import undone
 from tests.schema.violations import VIOLATIONS, Row, Violation
 
 # CHECK, UNIQUE, PRIMARY KEY and FOREIGN KEY constraints, and unique indexes that are none.
@@ -104,14 +102,3 @@ async def _statement(connection: asyncpg.Connection, table: str, violation: Viol
     if violation.without is not None:
         await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {violation.without}")
     return await insertion(connection, table, violation.differs)
-
-
-@asynccontextmanager
-async def undone(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """Run the block in a transaction that is rolled back, whatever happens."""
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        yield
-    finally:
-        await transaction.rollback()

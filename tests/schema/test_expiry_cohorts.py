@@ -8,7 +8,7 @@ import pytest
 
 from tests import builders
 from tests.builders import DropTerms, Kind
-from tests.schema.test_constraints import undone
+from tests.schema.undoing import undone
 
 WEEK, FORTNIGHT = Kind("meal", 1001, 3, valid_days=7), Kind("book", 500, 1, valid_days=14)
 MIDNIGHT_UTC_HOUR = 16  # of Asia/Shanghai
@@ -36,9 +36,7 @@ async def test_the_claim_day_counts_and_the_last_day_ends_at_midnight(
 
 async def test_a_fixed_end_is_the_end(claimant: asyncpg.Connection) -> None:
     fixed = datetime(2026, 12, 1, tzinfo=UTC)
-    assert fixed == await claimant.fetchval(
-        "SELECT claim.valid_until(now(), NULL, $1)", fixed
-    )
+    assert fixed == await claimant.fetchval("SELECT claim.valid_until(now(), NULL, $1)", fixed)
 
 
 async def test_cohorts_open_once_a_day_and_kind(owner: asyncpg.Connection) -> None:

@@ -10,7 +10,7 @@ from shared.ids import new_id
 from tests import builders
 from tests.builders import OPERATOR, Programme
 from tests.schema.booked import assert_sound, balance, journal
-from tests.schema.test_constraints import undone
+from tests.schema.undoing import undone
 
 ACCOUNTS = ("bank:main", "pledge:city", "available:city")
 
@@ -53,9 +53,12 @@ async def test_a_promise_is_paid_into_the_bank_and_no_further(
     assert (await _fund(owner, programme, 400, "J3"))[0] == "booked"
     assert [await balance(owner, programme, code) for code in ACCOUNTS] == [1_000, 0, 1_000]
     # What was refused was not kept.
-    assert await owner.fetchval(
-        "SELECT count(*) FROM campaign.fundings WHERE programme_id = $1", programme.programme_id
-    ) == 3
+    assert (
+        await owner.fetchval(
+            "SELECT count(*) FROM campaign.fundings WHERE programme_id = $1", programme.programme_id
+        )
+        == 3
+    )
 
 
 async def test_nobody_pays_for_a_stranger(owner: asyncpg.Connection, programme: Programme) -> None:

@@ -9,15 +9,15 @@ from uuid import UUID
 import asyncpg
 import pytest_asyncio
 
-from shared.ids import new_id
 from tests import builders
 from tests.builders import DropTerms, Programme
 from tests.schema.booked import assert_sound, count_journals
 from tests.schema.conftest import Connect
-from tests.schema.issuing import Answer, Batch
+from tests.schema.issuing import Answer, Batch, resolve
 
 CONNECTIONS = 4
 ROUNDS = 50
+KEYS = ("a", "b", "c", "d")
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -37,15 +37,6 @@ async def published(
     drop_id = await builders.make_drop(owner, programme, terms)
     await builders.publish(owner, drop_id)
     return drop_id
-
-
-async def resolve(connection: asyncpg.Connection, hashes: Sequence[bytes]) -> list[UUID]:
-    persons: list[UUID] = await connection.fetchval(
-        "SELECT claim.resolve_persons(1::smallint, 1::smallint, $1, $2)",
-        hashes,
-        [new_id(1) for _ in hashes],
-    )
-    return persons
 
 
 async def test_the_same_persons_in_reverse_order_never_deadlock(
@@ -130,8 +121,10 @@ async def test_no_claim_commits_after_a_pause_has_returned(
         paused.set()
         return issued
 
-    lanes = [rush(claimants[lane], persons[lane::3]) for lane in range(3)]
-    issued, *rushes = await asyncio.gather(pause(), *lanes)
+    pausing = asyncio.ensure_future(pause())
+    lanes = (rush(claimants[lane], persons[lane::3]) for lane in range(3))
+    rushes = await asyncio.gather(*lanes)
+    issued = await pausing
     outcomes = [outcome for rushed in rushes for answer in rushed for outcome in answer.outcomes]
     assert issued == outcomes.count("issued")
     assert 0 < issued < len(persons), "the pause came in the middle"
@@ -170,7 +163,8 @@ async def test_everything_at_once_leaves_the_books_sound(
                 await builders.change_drop(owner, drop_id, "quota", 290 - turn)
 
     await asyncio.gather(
-        give_back(), *(claim(connection, key) for connection, key in zip(claimants, "abcd", strict=True))
+        give_back(),
+        *(claim(connection, key) for connection, key in zip(claimants, KEYS, strict=True)),
     )
     assert released == 60
     await assert_sound(owner)

@@ -17,8 +17,7 @@ import pytest_asyncio
 from tests import builders
 from tests.builders import DropTerms
 from tests.schema.conftest import Connect
-from tests.schema.issuing import Batch
-from tests.schema.test_issue_races import resolve
+from tests.schema.issuing import Batch, resolve
 
 FULL = 50_000
 ASKED = 100
@@ -186,9 +185,7 @@ async def test_a_subject_that_two_processes_meet_costs_no_scan(
     assert nameless == 0
 
 
-async def _find(
-    session: asyncpg.Connection, drop_id: UUID, hashes: Sequence[bytes]
-) -> None:
+async def _find(session: asyncpg.Connection, drop_id: UUID, hashes: Sequence[bytes]) -> None:
     rows = await session.fetch(
         "SELECT * FROM claim.find_claims(1::smallint, $1, 1::smallint, $2, $3)",
         *(drop_id, hashes, [""] * len(hashes)),
@@ -204,5 +201,3 @@ def _reads_few(counters: Counters, *indexes: str) -> None:
     """An index that is entered by its first column alone reads everybody's entries."""
     for index in indexes:
         assert counters.entries.get(index, 0) <= ENTRIES_PER_ATTEMPT_MAX * ASKED, index
-
-

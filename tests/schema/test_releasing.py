@@ -115,9 +115,7 @@ async def test_the_books_are_sound_afterwards(owner: asyncpg.Connection) -> None
     await assert_sound(owner)
 
 
-async def _release(
-    owner: asyncpg.Connection, claim_id: UUID, *, reopen: bool
-) -> Mapping[str, Any]:
+async def _release(owner: asyncpg.Connection, claim_id: UUID, *, reopen: bool) -> Mapping[str, Any]:
     row = await owner.fetchrow(
         "SELECT * FROM claim.release(1::smallint, $1, $2, 'returned', $3)",
         *(claim_id, reopen, OPERATOR),

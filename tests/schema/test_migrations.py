@@ -1,0 +1,164 @@
+"""`migrate` on servers and databases as people bring them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from shared.db.durability import NotDurableError
+from shared.db.urls import service_url
+from shared.embedded import postgres
+from shared.embedded.datadir import DataDir
+from shared.embedded.servers import EmbeddedServers, erase
+from shared.migrations.migrate import DatabaseNewerError, migrate
+from tests import builders
+from tests.schema.booked import assert_sound
+from tests.schema.conftest import SECRETS, CloneDatabase, execute, in_database
+from tests.schema.rows import populate
+
+SCHEMAS = "('campaign', 'claim', 'redeem', 'ledger', 'public')"
+# Everything that a migration writes, the roles' passwords aside: their salt is new every time.
+EVERYTHING = (
+    f"SELECT oid, relname, relacl, relrowsecurity FROM pg_class WHERE relnamespace::regnamespace::text IN {SCHEMAS}",  # noqa: E501, S608
+    f"SELECT oid, proname, proacl, prosrc, proconfig FROM pg_proc WHERE pronamespace::regnamespace::text IN {SCHEMAS}",  # noqa: E501, S608
+    "SELECT * FROM pg_policies",
+    "SELECT tgname, tgrelid, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+    f"SELECT oid, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace::regnamespace::text IN {SCHEMAS}",  # noqa: E501, S608
+    "SELECT nspname, nspacl FROM pg_namespace",
+    "SELECT rolname, rolsuper, rolcanlogin, rolconfig FROM pg_roles WHERE rolname LIKE 'fairdrop%'",
+    "SELECT * FROM public.alembic_version",
+    "SELECT * FROM ledger.account_families",
+    "SELECT * FROM campaign.clock",
+    "SELECT * FROM campaign.drops",
+    "SELECT * FROM claim.claims",
+    "SELECT * FROM ledger.transfers",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataDir]:
+    """A data dir for servers that are not like the others."""
+    data = DataDir(tmp_path_factory.mktemp("odd") / "data")
+    yield data
+    erase(data)
+
+
+@asynccontextmanager
+async def running(data: DataDir) -> AsyncIterator[str]:
+    servers = EmbeddedServers(data, with_valkey=False)
+    await servers.start()
+    try:
+        yield servers.postgres_url
+    finally:
+        await servers.stop()
+
+
+async def test_migrating_again_changes_nothing(
+    owner: asyncpg.Connection, database_url: str
+) -> None:
+    await populate(owner)
+    before = await _everything(owner)
+    # A second time, and from a process that has another opinion of the clock.
+    await migrate(database_url, SECRETS, development=True)
+    await migrate(database_url, SECRETS, development=False)
+    assert await _everything(owner) == before
+    await assert_sound(owner)
+
+
+async def test_two_processes_migrate_one_by_one(server_url: str) -> None:
+    await execute(server_url, "CREATE DATABASE migrated_by_two")
+    url = in_database(server_url, "migrated_by_two")
+    await asyncio.gather(*(migrate(url, SECRETS) for _ in range(3)))
+    owner = await asyncpg.connect(url)
+    try:
+        await populate(owner)
+        await assert_sound(owner)
+        assert await owner.fetchval("SELECT development FROM campaign.clock") is False
+        with pytest.raises(asyncpg.CheckViolationError) as refused:
+            await owner.fetchval("SELECT campaign.advance_clock(1)")
+        assert refused.value.constraint_name == "production_runs_on_real_time"
+    finally:
+        await owner.close()
+
+
+async def test_a_database_of_a_later_version_is_left_alone(
+    clone_database: CloneDatabase,
+) -> None:
+    url = await clone_database()
+    await execute(url, "UPDATE public.alembic_version SET version_num = '0999'")
+    await execute(url, "DROP FUNCTION campaign.pack_shares(smallint, uuid)")
+    with pytest.raises(DatabaseNewerError, match=r"later version of Fairdrop \(revision 0999\)"):
+        await migrate(url, SECRETS)
+    later = await asyncpg.connect(url)
+    try:
+        version = await later.fetchval("SELECT version_num FROM public.alembic_version")
+        functions = await later.fetchval(
+            "SELECT count(*) FROM pg_proc WHERE proname = 'pack_shares'"
+        )
+    finally:
+        await later.close()
+    assert (version, functions) == ("0999", 0)
+
+
+async def test_an_owner_needs_no_more_than_createrole(data: DataDir) -> None:
+    """As on a given server: a login that may make roles, on a database it owns."""
+    async with running(data) as server_url:
+        await execute(server_url, "CREATE ROLE given LOGIN CREATEROLE PASSWORD 'given'")
+        await execute(server_url, "CREATE DATABASE given OWNER given")
+        parts = urlsplit(in_database(server_url, "given"))
+        address = parts.netloc.rpartition("@")[2]
+        url = urlunsplit(parts._replace(netloc=f"given:given@{address}"))
+        for _ in range(2):
+            await migrate(url, SECRETS, development=True)
+        owner = await asyncpg.connect(url)
+        claimant = await asyncpg.connect(service_url(url, "claim", SECRETS))
+        auditor = await asyncpg.connect(service_url(url, "auditor", SECRETS))
+        try:
+            assert (
+                await owner.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = user") is False
+            )
+            made = await populate(owner)
+            issued = await builders.issue(claimant, made.live_drop, 2)
+            assert issued.outcomes == ["issued", "issued"]
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await claimant.execute("DELETE FROM claim.claims")
+            assert await auditor.fetchval("SELECT count(*) FROM claim.claims") == 5
+            await assert_sound(auditor)
+        finally:
+            for connection in (owner, claimant, auditor):
+                await connection.close()
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])
+async def test_a_server_that_may_forget_is_refused(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setitem(postgres.SETTINGS, setting, "off")
+    async with running(data) as server_url:
+        with pytest.raises(NotDurableError, match=f"{setting} = off.*Set {setting} = on"):
+            await migrate(server_url, SECRETS)
+        connection = await asyncpg.connect(server_url)
+        try:
+            made = await connection.fetchval("SELECT to_regnamespace('ledger')")
+        finally:
+            await connection.close()
+    assert made is None
+
+
+@pytest.mark.parametrize("value", ["off", "local", "remote_write"])
+async def test_a_database_that_may_forget_is_refused(
+    server_url: str, clone_database: CloneDatabase, value: str
+) -> None:
+    """On a server that is durable as such."""
+    url = await clone_database()
+    name = urlsplit(url).path.removeprefix("/")
+    await execute(server_url, f"ALTER DATABASE {name} SET synchronous_commit = '{value}'")
+    with pytest.raises(NotDurableError, match=f"synchronous_commit = {value}"):
+        await migrate(url, SECRETS)
+
+
+async def _everything(owner: asyncpg.Connection) -> dict[str, list[str]]:
+    return {query: sorted(map(repr, await owner.fetch(query))) for query in EVERYTHING}
