@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ __all__ = ["ProgrammeFileError", "SeedRefusedError", "Seeded", "SeededDrop", "pl
 OPERATOR = "seeding"
 OPENS_AFTER_S = 10.0
 _REQUEST_TIMEOUT_S = 30
-_ERRORS_FROM = 400
 
 
 class SeedRefusedError(Exception):
@@ -146,7 +146,7 @@ async def _post(
     try:
         async with session.post(path, json=body) as answer:
             told: dict[str, Any] = await answer.json(content_type=None)
-            if answer.status < _ERRORS_FROM:
+            if answer.status < HTTPStatus.BAD_REQUEST:
                 return told
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise SeedRefusedError(f"POST {path} got no usable answer: {error!r}") from error

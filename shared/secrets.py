@@ -42,7 +42,7 @@ class Secrets:
         if not path.exists():
             _create(path)
         try:
-            text = json.loads(path.read_text())["master_key"]
+            text = str(json.loads(path.read_text())["master_key"])
         except (ValueError, KeyError, TypeError) as error:
             raise SecretsError(f"{path} is damaged; restore it from a backup") from error
         return cls(_decode(text, where=str(path)))

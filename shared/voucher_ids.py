@@ -53,6 +53,8 @@ class VoucherIds:
             block = binascii.unhexlify(voucher_id[1:])
         except (binascii.Error, ValueError):
             return None
+        if block.hex() != voucher_id[1:]:  # one spelling, or one voucher would have many ids
+            return None
         plain = int.from_bytes(self._decryptor.update(block), "big")
         position = ((plain >> _VERSION_SHIFT & 0xF) << 2) | (plain >> _VARIANT_SHIFT & 0b11)
         claim_id = UUID(int=(plain & ~_FIXED_BITS) | _UUID7_BITS)

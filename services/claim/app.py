@@ -9,7 +9,7 @@ from shared.web.app import Service, create_app
 
 
 async def _postgres(app: FastAPI) -> object:
-    return await app.state.resources.pool.fetchval("SELECT 1")
+    return await app.state.resources.reads.fetchval("SELECT 1")
 
 
 async def _gate(app: FastAPI) -> object:

@@ -84,7 +84,7 @@ class Claiming:
     def now_us(self, definition: "Definition") -> int:
         """Return the drop's time: the gate's clock where it was heard, else this process's."""
         lane = self._lanes.get(definition.drop_id)
-        heard = lane.standing.gate_now_us() if lane is not None else None
+        heard = lane.standing.clock.earliest_us() if lane is not None else None
         return self._clock.now_us() if heard is None else heard
 
     async def keep_deadlines(self) -> None:

@@ -22,7 +22,11 @@ _log = structlog.get_logger()
 # The server's own bounds (1.5 s for a lock, 5 s for a statement) end a call that waits; this one
 # ends a call whose server does not answer at all.
 COMMAND_TIMEOUT_S = 2.5
-POOL_SIZE = 16
+# Both pools together stay well below what Postgres accepts from every process of a deployment.
+POOL_SIZE = 12
+READ_POOL_SIZE = 4
+# claim.winner_keys lists this many serials a call.
+WINNERS_LISTED_AT_ONCE = 200_000
 _RESEND_PAUSE_S = (0.01, 0.05)
 
 # Refusals of this moment: the same batch is sent again.
@@ -75,12 +79,12 @@ async def _keep_session(_connection: object) -> None:
     """Do nothing between two uses: the path sets no session state, and a reset is a round trip."""
 
 
-async def open_pool(url: str) -> asyncpg.Pool:
-    """Open the claim path's own connections."""
+async def open_pool(url: str, *, size: int) -> asyncpg.Pool:
+    """Open a pool whose every wait is bounded, the one for a free connection aside."""
     return await asyncpg.create_pool(
         url,
         min_size=2,
-        max_size=POOL_SIZE,
+        max_size=size,
         timeout=COMMAND_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,
         reset=_keep_session,
@@ -114,7 +118,10 @@ class Ledger:
         return Statement.of_row(row)
 
     async def winner_keys(self, definition: Definition, after_serial: int) -> bytes:
-        """Return the holder keys of the claims above a serial, as `Winners.add` takes them."""
+        """Return the holder keys of the serials after one, as `Winners.add` takes them.
+
+        At most `WINNERS_LISTED_AT_ONCE` serials are listed.
+        """
         keys: bytes = await self._call(
             "fetchval",
             _WINNERS,
@@ -212,10 +219,10 @@ class Ledger:
         until_s: float,
     ) -> tuple[list[Decision | None], Statement | None]:
         """Keep one bad row from failing its whole batch: try the halves by themselves."""
-        if len(attempts) == 1:
-            _log.error("attempt refused by the ledger", fault=repr(fault))
-            return [None], None
+        if len(attempts) == 1 or asyncio.get_running_loop().time() >= until_s:
+            _log.error("attempts refused by the ledger", count=len(attempts), fault=repr(fault))
+            return [None] * len(attempts), None
         middle = len(attempts) // 2
-        first, _ = await self.issue(definition, attempts[:middle], until_s=until_s)
-        second, statement = await self.issue(definition, attempts[middle:], until_s=until_s)
-        return first + second, statement
+        first, earlier = await self.issue(definition, attempts[:middle], until_s=until_s)
+        second, later = await self.issue(definition, attempts[middle:], until_s=until_s)
+        return first + second, later or earlier

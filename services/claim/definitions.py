@@ -1,5 +1,6 @@
 """What a published drop offers. It is frozen at publish, so a process reads it once."""
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,6 +14,7 @@ from shared.ids import city_of
 
 _DROPS_KEPT_MAX = 2_000
 _UNKNOWN_KEPT_S = 1.0
+_CONNECTION_WAIT_S = 2.0
 _T = TypeVar("_T")
 
 
@@ -76,34 +78,47 @@ _READ_PACK = """
 class Definitions:
     """Reads definitions through a bounded memory.
 
-    An unknown id is remembered for a second, so that a crowd with a wrong link does not become a
-    crowd at the database.
+    Everybody who asks for a drop that is being read waits for that one reading, and an unknown id
+    is remembered for a second: a crowd at a new or a wrong link is no crowd at the database.
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._known: OrderedDict[UUID, Definition] = OrderedDict()
         self._unknown_until: OrderedDict[UUID, float] = OrderedDict()
+        self._readings: dict[UUID, asyncio.Future[Definition | None]] = {}
 
     def recall(self, drop_id: UUID) -> Definition | None:
         return self._known.get(drop_id)
 
     async def find(self, drop_id: UUID, *, now_s: float) -> Definition | None:
-        """Return a published drop, or None. `now_s` is monotonic time."""
+        """Return a published drop, or None. `now_s` is monotonic time.
+
+        Raises what asyncpg raises; TimeoutError where no connection is free for two seconds.
+        """
         known = self._known.get(drop_id)
         if known is not None:
             return known
         if self._unknown_until.get(drop_id, 0.0) > now_s:
             return None
-        async with self._pool.acquire() as connection:
-            row = await connection.fetchrow(_READ_DROP, city_of(drop_id), drop_id)
-            kinds = await connection.fetch(_READ_PACK, city_of(drop_id), drop_id)
-        if row is None:
+        reading = self._readings.get(drop_id)
+        if reading is None:
+            reading = self._readings[drop_id] = asyncio.ensure_future(self._read(drop_id))
+            reading.add_done_callback(lambda _: self._readings.pop(drop_id))
+        definition = await asyncio.shield(reading)
+        if definition is None:
             _remember(self._unknown_until, drop_id, now_s + _UNKNOWN_KEPT_S)
-            return None
-        definition = Definition(**row, pack=tuple(Kind(**kind) for kind in kinds))
-        _remember(self._known, drop_id, definition)
+        else:
+            _remember(self._known, drop_id, definition)
         return definition
+
+    async def _read(self, drop_id: UUID) -> Definition | None:
+        async with self._pool.acquire(timeout=_CONNECTION_WAIT_S) as connection:
+            row = await connection.fetchrow(_READ_DROP, city_of(drop_id), drop_id)
+            if row is None:
+                return None
+            kinds = await connection.fetch(_READ_PACK, city_of(drop_id), drop_id)
+        return Definition(**row, pack=tuple(Kind(**kind) for kind in kinds))
 
 
 def _remember(kept: OrderedDict[UUID, _T], key: UUID, value: _T) -> None:

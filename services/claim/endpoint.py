@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from services.claim.admitting import request_key
 from services.claim.outcomes import Won
@@ -41,13 +42,10 @@ _log = structlog.get_logger()
 ROUTE = "/v1/drops/{drop_id}/claims"
 _BEFORE_ID, _AFTER_ID = "/v1/drops/", "/claims"
 _BODY_BYTES_MAX = 1024
-_JSON = (b"content-type", b"application/json")
+_JSON_TYPE = b"application/json"
+_JSON = (b"content-type", _JSON_TYPE)
 
 _Headers = list[tuple[bytes, bytes]]
-
-
-class ClientGoneError(Exception):
-    """The client left before its request was complete."""
 
 
 class _Answer(NamedTuple):
@@ -76,7 +74,7 @@ class ClaimEndpoint:
         resources: Resources = self._app.state.resources
         try:
             status, headers, body = await claim(resources, scope, receive)
-        except ClientGoneError:
+        except ClientDisconnect:
             return
         except Exception as fault:  # noqa: BLE001 - the outermost layer: every fault is answered
             error = _as_problem(fault, identity.request_id)
@@ -129,14 +127,15 @@ async def _channel(headers: dict[bytes, bytes], receive: "Receive") -> str | Non
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGoneError
+            raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > _BODY_BYTES_MAX:
             raise PayloadTooLarge(f"More than {_BODY_BYTES_MAX} bytes.")
         more = message.get("more_body", False)
     if not body.strip():
         return None
-    if not headers.get(b"content-type", b"application/json").startswith(b"application/json"):
+    media_type = headers.get(b"content-type", _JSON_TYPE).partition(b";")[0].strip().lower()
+    if media_type != _JSON_TYPE:
         raise UnsupportedMediaType
     try:
         return ClaimRequest.model_validate_json(body).channel

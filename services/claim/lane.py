@@ -15,6 +15,7 @@ from services.claim.arrivals import Arrivals
 from services.claim.attempts import Attempt
 from services.claim.deciding import LEDGER_AWAY, Decision, Ledger
 from services.claim.definitions import Definition
+from services.claim.gate_clock import monotonic_us
 from services.claim.outcomes import (
     BUSY,
     LIMIT_REACHED,
@@ -34,6 +35,8 @@ _log = structlog.get_logger()
 BATCH_MAX = 512
 BATCHES_IN_FLIGHT_MAX = 2
 QUEUE_MAX = 8_000
+# So many connections may wait for one and the same request.
+WAITING_MAX = 64
 # A request is answered within this time, if only with "ask again".
 DEADLINE_S = 2.0
 _RECENT_WINS_MAX = 50_000
@@ -90,6 +93,8 @@ class Lane:
             if self._flushing < BATCHES_IN_FLIGHT_MAX:
                 self._flushing += 1
                 self._owner.spawn(self._flush_until_empty(), name="claim flusher")
+        elif len(underway.waiting) >= WAITING_MAX:
+            return OVERLOADED
         underway.deadline_s = max(underway.deadline_s, attempt.deadline_s)
         waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         underway.waiting.append(waiter)
@@ -109,11 +114,12 @@ class Lane:
                 batch = [self._queue.popleft() for _ in range(min(BATCH_MAX, len(self._queue)))]
                 try:
                     await self._flush(batch)
+                except Exception:  # noqa: BLE001 - the batches behind this one need their flusher
+                    _log.exception("batch failed", drop_id=str(self.definition.drop_id))
                 finally:
                     # Whatever happened, nobody is left waiting; an open fate reads "ask again".
                     for attempt in batch:
-                        attempt.answer(BUSY)
-                        self._pending.pop(attempt.identity, None)
+                        self._settle(attempt, BUSY)
         finally:
             self._flushing -= 1
 
@@ -139,7 +145,7 @@ class Lane:
             await self.standing.restate(gate_version=admission.version)
         permitted += await self._replay(seen)
         if permitted:
-            await self._decide(permitted)
+            await self._decide(permitted, admission)
         if refused:
             await self._refuse(refused, admission)
 
@@ -147,16 +153,19 @@ class Lane:
         """Ask the gate; load it from the ledger and ask once more where it knows nothing."""
         keys = [self._gate_key(attempt) for attempt in batch]
         try:
-            admission = await self._gate.admit(self.definition.drop_id, keys, self._clock.offset_us)
+            admission = await self._ask_gate(keys)
             if admission.version == _NOT_LOADED_VERSION:
                 await self.standing.restate()
-                admission = await self._gate.admit(
-                    self.definition.drop_id, keys, self._clock.offset_us
-                )
+                admission = await self._ask_gate(keys)
         except GateError as fault:
             _log.warning("gate away", drop_id=str(self.definition.drop_id), fault=repr(fault))
             return None
-        self.standing.hear_clock(admission.now_us)
+        return admission
+
+    async def _ask_gate(self, keys: Sequence[bytes]) -> Admission:
+        asked_us = monotonic_us()
+        admission = await self._gate.admit(self.definition.drop_id, keys, self._clock.offset_us)
+        self.standing.clock.hear(admission.now_us, asked_us=asked_us)
         return admission
 
     def _gate_key(self, attempt: Attempt) -> bytes:
@@ -167,6 +176,7 @@ class Lane:
         """Give their claims to those served before; return the attempts of whom none is found."""
         if not attempts:
             return []
+        asked_s = time.monotonic()
         try:
             found = await self._ledger.find_claims(self.definition, attempts)
         except LEDGER_AWAY as fault:
@@ -177,21 +187,23 @@ class Lane:
             if claim is None:
                 unserved.append(attempt)
             else:
-                self._win(attempt, Won(claim.claim_id, claim.serial, claim.claimed_at, fresh=False))
+                won = Won(claim.claim_id, claim.serial, claim.claimed_at, fresh=False)
+                self._win(attempt, won, asked_s=asked_s)
         return unserved
 
-    async def _decide(self, attempts: Sequence[Attempt]) -> None:
+    async def _decide(self, attempts: Sequence[Attempt], admission: Admission) -> None:
         until_s = max(attempt.deadline_s for attempt in attempts)
         asked_s = time.monotonic()
         decisions, statement = await self._ledger.issue(self.definition, attempts, until_s=until_s)
         if statement is not None:
             self.standing.adopt(statement, asked_s=asked_s)
         for attempt, decision in zip(attempts, decisions, strict=True):
-            self._conclude(attempt, decision)
+            self._conclude(attempt, decision, asked_s=asked_s)
         if statement is not None:
-            await self.standing.hand_over(statement)
+            denied = admission.version if admission.version > statement.version else None
+            await self.standing.hand_over(statement, denied_version=denied)
 
-    def _conclude(self, attempt: Attempt, decision: Decision | None) -> None:
+    def _conclude(self, attempt: Attempt, decision: Decision | None, *, asked_s: float) -> None:
         if decision is None:
             return
         match decision:
@@ -200,7 +212,7 @@ class Lane:
             ):
                 # After a resend our own claim comes back as replayed; its owner never heard of it.
                 fresh = claim_id == attempt.claim_id
-                self._win(attempt, Won(claim_id, serial, claimed_at, fresh=fresh))
+                self._win(attempt, Won(claim_id, serial, claimed_at, fresh=fresh), asked_s=asked_s)
             case Decision("limit_reached"):
                 self._lose(attempt, LIMIT_REACHED)
             case Decision("not_open"):
@@ -215,26 +227,36 @@ class Lane:
 
         Nobody who may hold a claim is refused before the ledger was asked about it.
         """
-        refusal = self.standing.refusal(admission.now_us) if self.standing.is_fresh else None
-        if refusal is None or not await self.standing.list_winners():
+        if self._refusal(admission) is None or not await self.standing.list_winners():
             return
         maybe = [a for a in attempts if self.standing.may_have_won(a.holder.key)]
         losers = {id(attempt) for attempt in attempts} - {id(attempt) for attempt in maybe}
         asked = await self._replay(maybe)
         losers |= {id(attempt) for attempt in asked}
+        # Asking took its time, in which the drop may have been resumed or got more packs.
+        refusal = self._refusal(admission)
         for attempt in attempts:
-            if id(attempt) in losers:
+            if refusal is not None and id(attempt) in losers:
                 self._lose(attempt, refusal)
 
-    def _win(self, attempt: Attempt, won: Won) -> None:
+    def _refusal(self, admission: Admission) -> Refused | None:
+        return self.standing.refusal(admission.now_us) if self.standing.is_fresh else None
+
+    def _win(self, attempt: Attempt, won: Won, *, asked_s: float) -> None:
         again = Won(won.claim_id, won.serial, won.claimed_at, fresh=False)
-        self._recent[attempt.identity] = (time.monotonic() + _RECENT_WIN_LIVES_S, again)
+        self._recent[attempt.identity] = (asked_s + _RECENT_WIN_LIVES_S, again)
         self._recent.move_to_end(attempt.identity)
         if len(self._recent) > _RECENT_WINS_MAX:
             self._recent.popitem(last=False)
         self._arrivals.note(self.definition, attempt, "won")
-        attempt.answer(won)
+        self._settle(attempt, won)
 
     def _lose(self, attempt: Attempt, refused: Refused) -> None:
         self._arrivals.note(self.definition, attempt, refused.refusal)
-        attempt.answer(refused)
+        self._settle(attempt, refused)
+
+    def _settle(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Answer who waits; whoever asks from now on makes an attempt of their own."""
+        attempt.answer(outcome)
+        if self._pending.get(attempt.identity) is attempt:
+            del self._pending[attempt.identity]

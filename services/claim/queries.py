@@ -9,6 +9,8 @@ import asyncpg
 
 from services.claim.holders import IDENTITY_KEY_VERSION
 
+_CONNECTION_WAIT_S = 2.0
+
 _CITIES = "SELECT city_id FROM campaign.cities"
 
 _PUBLISHED_DROPS = """
@@ -56,7 +58,7 @@ _CLAIM_OF_SUBJECT = """
 
 
 async def city_ids(pool: asyncpg.Pool) -> list[int]:
-    return [row["city_id"] for row in await pool.fetch(_CITIES)]
+    return [row["city_id"] for row in await _fetch(pool, _CITIES)]
 
 
 async def published_drops(
@@ -68,10 +70,7 @@ async def published_drops(
 ) -> list[asyncpg.Record]:
     """Return published drops, latest opening first."""
     opens_at, drop_id = before or (None, None)
-    rows: list[asyncpg.Record] = await pool.fetch(
-        _PUBLISHED_DROPS, city_code, opens_at, drop_id, limit
-    )
-    return rows
+    return await _fetch(pool, _PUBLISHED_DROPS, city_code, opens_at, drop_id, limit)
 
 
 async def claims_of_subject(
@@ -85,21 +84,29 @@ async def claims_of_subject(
 
     `hashes` are the subject's keyed hashes by city.
     """
-    persons = await pool.fetch(_PERSONS, list(hashes), list(hashes.values()), IDENTITY_KEY_VERSION)
-    rows: list[asyncpg.Record] = await pool.fetch(
+    persons = await _fetch(
+        pool, _PERSONS, list(hashes), list(hashes.values()), IDENTITY_KEY_VERSION
+    )
+    return await _fetch(
+        pool,
         _CLAIMS_OF_PERSONS,
         [row["city_id"] for row in persons],
         [row["person_id"] for row in persons],
         from_claim,
         limit,
     )
-    return rows
 
 
 async def claim_of_subject(
     pool: asyncpg.Pool, city_id: int, claim_id: UUID, subject_hash: bytes
 ) -> asyncpg.Record | None:
     """Return a claim if it is this subject's, else None: nobody learns that it exists."""
-    return await pool.fetchrow(
-        _CLAIM_OF_SUBJECT, city_id, claim_id, IDENTITY_KEY_VERSION, subject_hash
+    rows = await _fetch(
+        pool, _CLAIM_OF_SUBJECT, city_id, claim_id, IDENTITY_KEY_VERSION, subject_hash
     )
+    return rows[0] if rows else None
+
+
+async def _fetch(pool: asyncpg.Pool, statement: str, *arguments: Any) -> list[asyncpg.Record]:  # noqa: ANN401
+    async with pool.acquire(timeout=_CONNECTION_WAIT_S) as connection:
+        return await connection.fetch(statement, *arguments)

@@ -1,5 +1,6 @@
 """What a claim process holds open, from start to drain."""
 
+import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,7 +16,13 @@ from fastapi import FastAPI
 from services.claim.admitting import Admitting
 from services.claim.arrivals import Arrivals
 from services.claim.claiming import Claiming
-from services.claim.deciding import LEDGER_AWAY, Ledger, open_pool
+from services.claim.deciding import (
+    LEDGER_AWAY,
+    POOL_SIZE,
+    READ_POOL_SIZE,
+    Ledger,
+    open_pool,
+)
 from services.claim.definitions import Definitions
 from services.claim.holders import Identities
 from services.claim.keeping_time import follow_offset
@@ -34,13 +41,18 @@ from shared.voucher_ids import VoucherIds
 _log = structlog.get_logger()
 
 _UNAVAILABLE_RETRY_MS = (500, 2_000)
+_CLOSE_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Everything the endpoint and the routes use."""
+    """Everything the endpoint and the routes use.
 
-    pool: asyncpg.Pool
+    The claim path has a pool of its own inside `ledger`: a crowd that looks at its vouchers must
+    not take the connections that give them.
+    """
+
+    reads: asyncpg.Pool
     gate: Gate
     ledger: Ledger
     clock: Clock
@@ -68,7 +80,8 @@ async def open_resources(app: FastAPI) -> AsyncIterator[None]:
     """
     settings = Settings.load(os.environ)
     secrets = Secrets.load(Path(settings.data_dir))
-    pool = await open_pool(settings.postgres_url)
+    pool = await open_pool(settings.postgres_url, size=POOL_SIZE)
+    reads = await open_pool(settings.postgres_url, size=READ_POOL_SIZE)
     gate = Gate(connect(settings.redis_url))
     owner = TaskOwner()
     background = TaskOwner()
@@ -78,24 +91,24 @@ async def open_resources(app: FastAPI) -> AsyncIterator[None]:
         await _install(gate)
         ledger = Ledger(pool)
         clock = Clock()
-        arrivals = Arrivals(pool)
+        arrivals = Arrivals(reads)
         claiming = Claiming(gate=gate, ledger=ledger, clock=clock, arrivals=arrivals, owner=owner)
         identities = Identities(secrets)
         passes = Passes(secrets)
         app.state.verifier = await open_verifier(settings.data_dir, os.environ)
         app.state.resources = Resources(
-            pool=pool,
+            reads=reads,
             gate=gate,
             ledger=ledger,
             clock=clock,
-            definitions=Definitions(pool),
+            definitions=Definitions(reads),
             claiming=claiming,
             admitting=Admitting(verifier=app.state.verifier, identities=identities, signed=passes),
             identities=identities,
             passes=passes,
             voucher_ids=VoucherIds(secrets),
         )
-        await follow_offset(pool, clock, background)
+        await follow_offset(reads, clock, background)
         _start(background, arrivals.write_for_ever, name="arrivals")
         _start(background, claiming.keep_deadlines, name="deadlines")
         yield
@@ -105,7 +118,15 @@ async def open_resources(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await background.close(grace_s=0)
         await gate.close()
-        await pool.close()
+        for opened in (reads, pool):
+            await _close(opened)
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT_S)
+    except TimeoutError:
+        _log.warning("Postgres did not answer at the end")  # the pool has dropped its connections
 
 
 async def _install(gate: Gate) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -37,6 +37,7 @@ from shared.clock import rfc3339
 from shared.errors import Busy, Forbidden, NotFound, Unauthenticated, Unavailable
 from shared.gate.statement import microseconds
 from shared.ids import city_of, parse_id
+from shared.web.fields import UtcTime
 from shared.web.pages import Cursor, Page, PageQuery
 from shared.web.problems import problems
 
@@ -46,7 +47,10 @@ Resident = Annotated[Principal, Depends(require_resident)]
 DropId = Annotated[str, Path(description="A drop's id.", max_length=64)]
 CityCode = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 
-_drops_cursor = Cursor[tuple[datetime, UUID]](tuple[datetime, UUID])
+# A winner who asks again at the last moment is still given the claim; the others hear `closed`.
+PASS_OUTLIVES_DROP = timedelta(hours=1)
+
+_drops_cursor = Cursor[tuple[datetime, UUID]](tuple[UtcTime, UUID])
 _vouchers_cursor = Cursor[tuple[UUID, int]](tuple[UUID, int])
 
 
@@ -99,7 +103,7 @@ async def list_drops(
 ) -> Page[DropView]:
     """The published drops, latest opening first. Needs no token."""
     rows = await queries.published_drops(
-        resources.pool,
+        resources.reads,
         city_code=city_code,
         before=_drops_cursor.decode(page.cursor),
         limit=page.limit + 1,
@@ -141,16 +145,17 @@ async def grant_pass(
     subject_hash = resources.identities.subject_hash(definition.city_id, resident.subject)
     [person_id] = await resources.ledger.persons(definition.city_id, [subject_hash])
     admits_at = max(definition.opens_at, now)
+    expires_at = definition.closes_at + PASS_OUTLIVES_DROP
     granted = Pass(
         drop_id=definition.drop_id,
         holder=Holder(subject_hash, person_id),
         admits_us=microseconds(admits_at),
-        expires_us=microseconds(definition.closes_at),
+        expires_us=microseconds(expires_at),
     )
     return PassGranted(
         **{"pass": resources.passes.sign(granted)},
         admits_at=admits_at,
-        expires_at=definition.closes_at,
+        expires_at=expires_at,
     )
 
 
@@ -226,7 +231,7 @@ def _claim_view(resources: Resources, definition: Definition, row: Any) -> Claim
 async def _my_claim(resources: Resources, resident: Principal, claim_id: UUID) -> ClaimView:
     city_id = city_of(claim_id)
     subject_hash = resources.identities.subject_hash(city_id, resident.subject)
-    row = await queries.claim_of_subject(resources.pool, city_id, claim_id, subject_hash)
+    row = await queries.claim_of_subject(resources.reads, city_id, claim_id, subject_hash)
     if row is None:
         raise NotFound("There is no such claim of yours.")
     definition = await _published(resources, str(row["drop_id"]))
@@ -250,11 +255,11 @@ async def list_vouchers(resources: Held, resident: Resident, page: PageQuery) ->
     start = _vouchers_cursor.decode(page.cursor)
     hashes = {
         city_id: resources.identities.subject_hash(city_id, resident.subject)
-        for city_id in await queries.city_ids(resources.pool)
+        for city_id in await queries.city_ids(resources.reads)
     }
     # Each claim holds at least one voucher, so this many claims fill the page.
     rows = await queries.claims_of_subject(
-        resources.pool, hashes, from_claim=start[0] if start else None, limit=page.limit + 1
+        resources.reads, hashes, from_claim=start[0] if start else None, limit=page.limit + 1
     )
     shown: list[tuple[MyVoucher, tuple[UUID, int]]] = []
     for row in rows:

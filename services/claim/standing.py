@@ -5,8 +5,9 @@ import time
 
 import structlog
 
-from services.claim.deciding import LEDGER_AWAY, Ledger
+from services.claim.deciding import LEDGER_AWAY, WINNERS_LISTED_AT_ONCE, Ledger
 from services.claim.definitions import Definition
+from services.claim.gate_clock import GateClock
 from services.claim.outcomes import Refusal, Refused
 from services.claim.winners import Winners
 from shared.gate.gate import Gate, GateError
@@ -16,9 +17,8 @@ _log = structlog.get_logger()
 
 FLAG_LIVES_S = 1.0
 RESTATE_EVERY_S = 0.2
-# Close to T-0 the gate itself is asked: this process only estimates the gate's clock, from below.
+# Close to T-0 the gate itself is asked.
 _OPENING_MARGIN_US = 50_000
-_US_PER_S = 1_000_000
 
 
 class Standing:
@@ -34,26 +34,18 @@ class Standing:
         self._ledger = ledger
         self._gate = gate
         self.statement: Statement | None = None
+        self.clock = GateClock()
+        self._as_of_s = float("-inf")
         self._heard_s = float("-inf")
         self._read_begun_s = float("-inf")
         self._reading: asyncio.Future[None] | None = None
         self._listing: asyncio.Lock = asyncio.Lock()
         self._winners = Winners()
-        self._gate_clock_us: int | None = None
 
     @property
     def is_fresh(self) -> bool:
-        return time.monotonic() - self._heard_s <= FLAG_LIVES_S
-
-    def hear_clock(self, gate_now_us: int) -> None:
-        """Remember how far the gate's clock is ahead of this process's monotonic clock."""
-        self._gate_clock_us = gate_now_us - time.monotonic_ns() // 1000
-
-    def gate_now_us(self) -> int | None:
-        """Estimate the gate's time: late by the way of one answer, never early."""
-        if self._gate_clock_us is None:
-            return None
-        return time.monotonic_ns() // 1000 + self._gate_clock_us
+        """Whether the statement held was true within the last second."""
+        return time.monotonic() - self._as_of_s <= FLAG_LIVES_S
 
     def adopt(self, statement: Statement, *, asked_s: float) -> bool:
         """Believe a statement unless it is older than the one held; return whether it is held now.
@@ -67,6 +59,9 @@ class Standing:
         if held is not None and statement.issued < self._winners.issued:
             self._winners = Winners()
         self.statement = statement
+        # An answer may be slow: it was true when it was asked for, or, where it confirms or follows
+        # the statement held, no earlier than that one.
+        self._as_of_s = max(self._as_of_s, asked_s)
         self._heard_s = time.monotonic()
         return True
 
@@ -92,13 +87,12 @@ class Standing:
         """Return the refusal that memory alone may give this holder, else None: ask the gate."""
         if not self.is_fresh:
             return None
-        now_us = self.gate_now_us()
-        refused = self.refusal(now_us)
+        refused = self.refusal(self.clock.earliest_us())
         if refused is None:
             return None
-        if refused.refusal is Refusal.NOT_OPEN and now_us is not None:
-            opens_soon = refused.opens_us is None or now_us > refused.opens_us - _OPENING_MARGIN_US
-            if opens_soon:
+        if refused.opens_us is not None:
+            latest_us = self.clock.latest_us()
+            if latest_us is None or latest_us > refused.opens_us - _OPENING_MARGIN_US:
                 return None
         return None if self.may_have_won(holder_key) else refused
 
@@ -111,19 +105,20 @@ class Standing:
     async def restate(self, *, gate_version: int = -1) -> None:
         """Read the drop and hand it to the gate, at most once in 200 ms and one at a time.
 
-        `gate_version` is what the gate reported beforehand (-1 when it is not loaded).
+        `gate_version` is what the gate reported beforehand, -1 when it is not loaded: it is then
+        loaded in any case, with the statement held if that was just read.
         """
-        if self._reading is not None:
-            await asyncio.shield(self._reading)
-            return
-        missing = gate_version < 0
-        if not missing and time.monotonic() - self._read_begun_s < RESTATE_EVERY_S:
-            return
-        self._reading = asyncio.ensure_future(self._read(gate_version))
-        try:
-            await asyncio.shield(self._reading)
-        finally:
-            self._reading = None
+        if self._reading is None:
+            if time.monotonic() - self._read_begun_s < RESTATE_EVERY_S:
+                if gate_version < 0 and self.statement is not None and self.is_fresh:
+                    await self.hand_over(self.statement)
+                return
+            self._reading = asyncio.ensure_future(self._read(gate_version))
+            self._reading.add_done_callback(self._read_ended)
+        await asyncio.shield(self._reading)
+
+    def _read_ended(self, _reading: asyncio.Future[None]) -> None:
+        self._reading = None
 
     async def _read(self, gate_version: int) -> None:
         self._read_begun_s = asked_s = time.monotonic()
@@ -151,13 +146,14 @@ class Standing:
             stated = self.statement
             if stated is None:
                 return False
-            if self._winners.issued >= stated.issued:
-                return True
-            try:
-                keys = await self._ledger.winner_keys(self._definition, self._winners.issued)
-            except LEDGER_AWAY as fault:
-                _log.warning("winners not listed", fault=repr(fault))
-                return False
-            # Read after the statement, so it lists at least the winners up to it.
-            self._winners.add(keys, stated.issued)
+            while self._winners.issued < stated.issued:
+                # A restored ledger may replace the list meanwhile; this one is then left behind.
+                winners = self._winners
+                try:
+                    keys = await self._ledger.winner_keys(self._definition, winners.issued)
+                except LEDGER_AWAY as fault:
+                    _log.warning("winners not listed", fault=repr(fault))
+                    return False
+                # Read after the statement, so a piece lists at least the winners up to it.
+                winners.add(keys, min(winners.issued + WINNERS_LISTED_AT_ONCE, stated.issued))
             return True

@@ -24,7 +24,7 @@ class Winners:
 
     def __init__(self) -> None:
         self.issued = 0
-        self._runs: "list[array[int]]" = []
+        self._runs: list[array[int]] = []
         self._late: set[int] = set()
 
     def add(self, packed_keys: bytes, issued: int) -> None:

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import aiohttp
 
 from services.demo.claim_log import NO_ANSWER, WON, WON_BEFORE, ClaimLog, Yes
+from services.demo.stack import DemoError
 
 CONNECTIONS_MAX = 192
 _ANSWER_TIMEOUT_S = 10.0
-_CREATED, _OK = 201, 200
+_READ_TRIES_MAX = 5
+_READ_PAUSE_S = 0.3
 
 
 class Answer(NamedTuple):
@@ -70,7 +73,7 @@ class ClaimClient:
         return answer
 
     def _read(self, holder: int, status: int, told: dict[str, Any]) -> Answer:
-        if status in (_CREATED, _OK):
+        if status in (HTTPStatus.CREATED, HTTPStatus.OK):
             first = self._log.told_yes(Yes(holder, told["claim_id"], told["serial"]))
             return Answer(WON if first else WON_BEFORE, is_final=True)
         if not told:
@@ -96,13 +99,28 @@ class ClaimClient:
             self._log.page_remaining = remaining
 
     async def read_back(self, holder: int, claim_id: str) -> int | None:
-        """Return the serial under which this holder finds this claim; None when it is not there."""
-        async with (
-            self._connections,
-            self._session.get(f"/v1/claims/{claim_id}", headers=self._as(holder)) as response,
-        ):
-            claim = await response.json(content_type=None)
-            return int(claim["serial"]) if response.status == _OK else None
+        """Return the serial under which this holder finds this claim; None when it is not there.
+
+        Raises:
+            DemoError: there was no answer to that, however often it was asked.
+        """
+        for tried in range(_READ_TRIES_MAX):
+            await asyncio.sleep(tried * _READ_PAUSE_S)
+            try:
+                async with (
+                    self._connections,
+                    self._session.get(
+                        f"/v1/claims/{claim_id}", headers=self._as(holder)
+                    ) as response,
+                ):
+                    claim = await response.json(content_type=None)
+            except (aiohttp.ClientError, TimeoutError, ValueError):
+                continue
+            if response.status == HTTPStatus.OK:
+                return int(claim["serial"])
+            if response.status == HTTPStatus.NOT_FOUND:
+                return None
+        raise DemoError(f"Claim {claim_id} could not be looked up in {_READ_TRIES_MAX} tries.")
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ async def race(
     """Play the crowd against a drop that opens soon; return its log and what is found afterwards.
 
     Raises:
-        aiohttp.ClientError, TimeoutError: a claim could not be read back at all.
+        DemoError: a claim could not be looked up afterwards.
     """
     log = ClaimLog()
     until_open_s = (drop.opens_at - datetime.now(UTC)).total_seconds()

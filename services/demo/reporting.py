@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -24,7 +25,6 @@ FINANCE = "demo-finance"
 _FEN_PER_YUAN = 100
 _BP_PER_PERCENT = 100
 _REQUEST_TIMEOUT_S = 30
-_OK = 200
 
 
 def yuan(amount_fen: int) -> str:
@@ -121,7 +121,7 @@ async def fetch_balances(
         ) as answer,
     ):
         told = await answer.json(content_type=None)
-        if answer.status != _OK:
+        if answer.status != HTTPStatus.OK:
             raise DemoError(f"The ledger told no trial balance: {answer.status} {told}")
         accounts: list[dict[str, Any]] = told["accounts"]
         return accounts

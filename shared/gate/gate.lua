@@ -11,22 +11,30 @@
 
 local PERMIT, SEEN, NONE_FREE = 'P', 'S', 'N'
 local NOT_OPEN, CLOSED, PAUSED, NOT_LOADED = 'E', 'C', 'Z', 'L'
+local WHOLE_MAX = 2 ^ 53 -- beyond it a Lua number is not exact
 
--- A count as `take` writes it. What only resembles one (1e30, 007) could never be denied.
-local function is_count(text)
-    return text and string.match(text, '^%d+$') and string.format('%.0f', tonumber(text)) == text
+local function whole(text)
+    if not text or #text > 17 or not string.match(text, '^%-?%d+$') then
+        return nil
+    end
+    local number = tonumber(text)
+    return math.abs(number) <= WHOLE_MAX and number or nil
 end
 
--- The fields of the last statement, or nil: what cannot be read was not written by `take`, and the
--- ledger will say how the drop stands.
+-- Return the gate, or nil where it is missing or holds what was not written by us: it is then as
+-- good as lost, and the ledger will say how the drop stands.
 local function read(gate)
-    local held = redis.call('HMGET', gate, 'version', 'permits', 'state', 'opens_us', 'closes_us')
-    for n = 1, 5 do
-        if not held[n] or (n ~= 3 and not is_count(held[n])) then
-            return nil
-        end
+    local found = redis.call(
+        'HMGET', gate, 'version', 'permits', 'state', 'opens_us', 'closes_us', 'rank')
+    local version, permits, state = whole(found[1]), whole(found[2]), found[3]
+    local opens_us, closes_us, rank = whole(found[4]), whole(found[5]), whole(found[6] or '0')
+    if not (version and permits and state and opens_us and closes_us and rank) then
+        return nil
     end
-    return held
+    return {
+        version = version, permits = permits, state = state,
+        opens_us = opens_us, closes_us = closes_us, rank = rank,
+    }
 end
 
 -- Admit a batch of attempts in the order in which they are given.
@@ -42,37 +50,42 @@ local function admit(keys, args)
     if not loaded then
         return { string.rep(NOT_LOADED, attempts), string.format('%.0f', now_us), '-1', '0' }
     end
-    local rank = redis.call('HINCRBY', gate, 'rank', attempts) - attempts
 
     local refusal
-    if loaded[3] == 'closed' or now_us >= tonumber(loaded[5]) then
+    if loaded.state == 'closed' or now_us >= loaded.closes_us then
         refusal = CLOSED
-    elseif loaded[3] == 'paused' then
+    elseif loaded.state == 'paused' then
         refusal = PAUSED
-    elseif loaded[3] ~= 'live' or now_us < tonumber(loaded[4]) then
+    elseif loaded.state ~= 'live' or now_us < loaded.opens_us then
         refusal = NOT_OPEN
     end
 
     local seen = redis.call('SMISMEMBER', holders, unpack(args, 2))
-    local permits = tonumber(loaded[2])
     local answers, admitted = {}, {}
     for n = 1, attempts do
         if seen[n] == 1 then
             answers[n] = SEEN
         elseif refusal then
             answers[n] = refusal
-        elseif permits > #admitted then
+        elseif loaded.permits > #admitted then
             answers[n] = PERMIT
             admitted[#admitted + 1] = args[n + 1]
         else
             answers[n] = NONE_FREE
         end
     end
+
+    redis.call('HINCRBY', gate, 'rank', attempts)
     if #admitted > 0 then
         redis.call('HINCRBY', gate, 'permits', -#admitted)
         redis.call('SADD', holders, unpack(admitted))
     end
-    return { table.concat(answers), string.format('%.0f', now_us), loaded[1], tostring(rank) }
+    return {
+        table.concat(answers),
+        string.format('%.0f', now_us),
+        string.format('%.0f', loaded.version),
+        string.format('%.0f', loaded.rank),
+    }
 end
 
 -- Take a statement of the ledger.
@@ -83,8 +96,11 @@ end
 -- returns    { version, permits } as they stand afterwards
 local function take(keys, args)
     local gate, holders = keys[1], keys[2]
-    local held = read(gate)
-    if not held or held[1] == args[6] or tonumber(held[1]) <= tonumber(args[1]) then
+    local loaded = read(gate)
+    if not loaded then
+        redis.call('DEL', gate)
+    end
+    if not loaded or loaded.version == tonumber(args[6]) or loaded.version <= tonumber(args[1]) then
         redis.call('HSET', gate, 'version', args[1], 'permits', args[2], 'state', args[3],
             'opens_us', args[4], 'closes_us', args[5])
         redis.call('PEXPIRE', gate, args[7])

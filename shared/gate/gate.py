@@ -23,6 +23,9 @@ PERMIT, SEEN = "P", "S"
 
 GateError = RedisError
 
+_NO_LIBRARY = "function not found"
+_WRONG_TYPE = "WRONGTYPE"
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -115,9 +118,10 @@ class Gate:
                 function, 2, gate_key, holders_key, *arguments
             )
         except ResponseError as error:
-            if "function not found" not in str(error).lower():
+            if _WRONG_TYPE in str(error):
                 # Keys that the library cannot read are not a gate: the ledger will load a new one.
                 await self._redis.delete(gate_key, holders_key)
+            if _NO_LIBRARY not in str(error).lower():
                 raise
         else:
             return reply

@@ -91,8 +91,9 @@ async def test_an_offender_makes_the_demo_fail(
 
     exit_code = await play(DemoOptions(quick, data, packs=100), Console(file=written))
 
-    assert exit_code == 1
-    assert "found 1 offenders" in written.getvalue()
+    told = written.getvalue()
+    assert exit_code == 1, told
+    assert "found 1 offenders" in told
     assert DataDir(data).read_run() is None
 
 
@@ -106,9 +107,10 @@ async def test_servers_that_do_not_start_are_told_with_their_log(
     with DataDir(data).lock():
         exit_code = await play(DemoOptions(quick, data, packs=100), Console(file=written))
 
-    assert exit_code == 1
-    assert "The servers ended before they were ready" in written.getvalue()
-    assert f"in use by process {os.getpid()}" in written.getvalue()
+    told = written.getvalue()
+    assert exit_code == 1, told
+    assert "The servers ended before they were ready" in told
+    assert f"in use by process {os.getpid()}" in told
 
 
 @pytest.mark.parametrize(

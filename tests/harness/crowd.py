@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.harness.books import assert_books_are_sound, read_drop
 from tests.harness.city import Drop
-from tests.harness.history import Call, History, LedgerDrop, assert_sound
+from tests.harness.history import STATEMENT_LAG, Call, History, LedgerDrop, assert_sound
 from tests.harness.stack import Stack
 
 SOCKETS_DEFAULT = 96
@@ -206,17 +206,18 @@ async def assert_everything_holds(
             f"{ledger.quota - ledger.live} packs stranded: {dict(rush.history.told())}"
         )
     if read_back:
-        live = {claim.claim_id for claim in ledger.claims if claim.live}
-        await assert_wins_are_readable(rush, live)
+        await assert_wins_are_readable(rush, ledger)
     await assert_books_are_sound(stack)
     return ledger
 
 
-async def assert_wins_are_readable(rush: Rush, live: Collection[str]) -> None:
+async def assert_wins_are_readable(rush: Rush, ledger: LedgerDrop) -> None:
     """Check that every winner reads the claim, and is told it again byte by byte when asking.
 
-    Only claims that are still `live` are asked for.
+    Claims that were given back are left out. Where stock came back, "sold out" may lag by a second.
     """
+    if ledger.stock_came_back:
+        await asyncio.sleep(STATEMENT_LAG.total_seconds())
 
     async def read(win: Call) -> str | None:
         status, shown = await rush.crowd.read_claim(win.holder, win.claim_id or "")
@@ -227,6 +228,7 @@ async def assert_wins_are_readable(rush: Rush, live: Collection[str]) -> None:
             return f"{win}: asked again {again.status} {again.body!r}"
         return None
 
+    live = {claim.claim_id for claim in ledger.claims if claim.live}
     wins = {win.claim_id: win for win in rush.history.wins if win.claim_id in live}
     found = await asyncio.gather(*(read(win) for win in wins.values()))
     lost = [fault for fault in found if fault is not None]

@@ -176,6 +176,12 @@ def _refused_then_served_without_new_stock(scene: Scene) -> None:
     scene.calls.append(call("bert", 10.9, 11.3, "sold_out"))
 
 
+def _refused_long_after_new_stock_was_won(scene: Scene) -> None:
+    scene.moments[0] = Moment(at(-20), 0, 0, "live")
+    scene.moments.insert(1, Moment(at(0), 2, 0, "live"))
+    scene.calls.append(call("bert", 12.7, 12.9, "sold_out"))
+
+
 @pytest.mark.parametrize(
     ("plant", "promise"),
     [
@@ -199,6 +205,7 @@ def _refused_then_served_without_new_stock(scene: Scene) -> None:
         (_closed_while_live, "no refusal is false"),
         (_limit_reached_with_nothing, "limits are reached when said so"),
         (_refused_holder_of_a_claim, "nobody refused holds what they asked for"),
+        (_refused_long_after_new_stock_was_won, "nobody refused holds what they asked for"),
         (_refused_then_served_without_new_stock, "nobody refused holds what they asked for"),
     ],
 )

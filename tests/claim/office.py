@@ -1,0 +1,147 @@
+"""The claim service under test, and the residents who call it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+import pytest
+import uvicorn
+from redis.asyncio import Redis
+
+from services.claim.app import create, create_api
+from services.claim.resources import Resources
+from shared.auth.development_keys import DevelopmentIssuer
+from shared.gate.gate import Gate
+from shared.gate.statement import READ_STATEMENT, Statement
+from shared.ids import city_of
+from shared.settings import Settings
+from shared.tasks import TaskOwner
+from shared.web.server import server_config
+from tests import builders
+from tests.builders import DropTerms
+from tests.callers import Caller
+
+_POLL_S = 0.01
+_PATIENCE_S = 10.0
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The running service with its books and its gate.
+
+    `http` reaches what a claim process serves, `documented` the framework's operations alone.
+    """
+
+    http: aiohttp.ClientSession
+    documented: aiohttp.ClientSession
+    resources: Resources
+    issuer: DevelopmentIssuer
+    owner: asyncpg.Connection
+    redis: Redis
+
+    @property
+    def gate(self) -> Gate:
+        return Gate(self.redis)
+
+    def resident(self, subject: str | None = None) -> Caller:
+        """Somebody nobody has seen before, unless they are named."""
+        subject = subject or f"resident-{next(_numbers)}"
+        return Caller(self.http, self.issuer.issue(subject, ["resident"]))
+
+    def staff(self) -> Caller:
+        return Caller(self.http, self.issuer.issue("operator-1", ["operator"], cities=["*"]))
+
+    def bearer(self, token: str | None) -> Caller:
+        return Caller(self.http, token)
+
+    def documented_to(self, caller: Caller) -> Caller:
+        """The same caller at the framework's operations."""
+        return replace(caller, http=self.documented)
+
+    async def open_drop(self, terms: DropTerms | None = None, *, admission: str = "open") -> str:
+        """Publish a drop of a programme of its own, and load its gate as the campaign would."""
+        programme = await builders.make_programme(self.owner)
+        drop_id = await builders.make_drop(self.owner, programme, terms)
+        await self.owner.execute(
+            "UPDATE campaign.drops SET admission = $2 WHERE drop_id = $1", drop_id, admission
+        )
+        await builders.publish(self.owner, drop_id)
+        await self.load_gate(drop_id)
+        return str(drop_id)
+
+    async def load_gate(self, drop_id: UUID) -> Statement:
+        row = await self.owner.fetchrow(READ_STATEMENT, city_of(drop_id), drop_id)
+        assert row is not None
+        statement = Statement.of_row(dict(row))
+        await self.gate.take(drop_id, statement)
+        return statement
+
+    async def change(self, drop_id: str, change: str, quota: int | None = None) -> None:
+        """Change a drop as the campaign service does, hand-over included."""
+        outcome = await builders.change_drop(self.owner, UUID(drop_id), change, quota)
+        assert outcome == "done", outcome
+        await self.load_gate(UUID(drop_id))
+
+    async def issued_of(self, drop_id: str) -> int:
+        """Count the live claims of a drop."""
+        counted: int = await self.owner.fetchval(
+            "SELECT count(*) FROM claim.claims WHERE drop_id = $1 AND state = 'live'", drop_id
+        )
+        return counted
+
+
+@asynccontextmanager
+async def serving(app: Any, settings: Settings) -> AsyncIterator[str]:  # noqa: ANN401 - an ASGI app
+    """Serve an app of the claim service on a free port of this process until the block ends."""
+    server = uvicorn.Server(server_config(app))
+    tasks = TaskOwner()
+    # The protocol is named, or asyncio would leave Nagle's algorithm on: 40 ms a request.
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener,
+    ):
+        environment.setenv("FAIRDROP_POSTGRES_URL", settings.postgres_url)
+        environment.setenv("FAIRDROP_REDIS_URL", settings.redis_url)
+        environment.setenv("FAIRDROP_DATA", str(settings.data_dir))
+        listener.bind(("127.0.0.1", 0))
+        # Not serve(): that would take the test runner's signals.
+        tasks.spawn(server._serve([listener]), name="claim")
+        for _ in range(int(_PATIENCE_S / _POLL_S)):
+            if server.started:
+                break
+            await asyncio.sleep(_POLL_S)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await tasks.close(grace_s=_PATIENCE_S)
+
+
+@asynccontextmanager
+async def office_of(
+    settings: Settings, owner: asyncpg.Connection, redis: Redis
+) -> AsyncIterator[Office]:
+    """Serve both forms of the service: the claim endpoint ahead of the framework, and without."""
+    served = create()
+    async with (
+        serving(served, settings) as url,
+        serving(create_api(), settings) as documented_url,
+        aiohttp.ClientSession(url) as http,
+        aiohttp.ClientSession(documented_url) as documented,
+    ):
+        yield Office(
+            http=http,
+            documented=documented,
+            resources=served._app.state.resources,
+            issuer=DevelopmentIssuer(settings.data_dir),
+            owner=owner,
+            redis=redis,
+        )
