@@ -15,7 +15,7 @@ from loadtests.bench.wrk import Load
 from loadtests.provenance import Provenance
 from shared.clock import rfc3339
 
-_QUIET_SHARE = 0.05
+_QUIET_SHARE = 0.1
 
 
 def table(measured: Sequence[Measured]) -> Table:

@@ -131,11 +131,12 @@ def find_or_install() -> str:
         LoadTestError: there is none; the message says how to get it.
     """
     found = shutil.which("wrk")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+    apt_get = shutil.which("apt-get")
+    if found is None and apt_get is not None and os.geteuid() == 0:
         sys.stderr.write("Installing wrk with apt-get ...\n")
         # A fresh container has no package lists; an up-to-date machine needs no update.
-        if not _apt_get("install", "-y", "wrk") and _apt_get("update"):
-            _apt_get("install", "-y", "wrk")
+        if not _succeeds(apt_get, "install", "-y", "wrk") and _succeeds(apt_get, "update"):
+            _succeeds(apt_get, "install", "-y", "wrk")
         found = shutil.which("wrk")
     if found is None:
         raise LoadTestError(
@@ -145,10 +146,10 @@ def find_or_install() -> str:
     return found
 
 
-def _apt_get(*arguments: str) -> bool:
+def _succeeds(apt_get: str, *arguments: str) -> bool:
     try:
         asked = subprocess.run(
-            ["/usr/bin/apt-get", "-q", *arguments],
+            [apt_get, "-q", *arguments],
             env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
             stdout=subprocess.DEVNULL,
             timeout=_INSTALL_TIMEOUT_S,

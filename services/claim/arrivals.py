@@ -7,7 +7,6 @@ slowed.
 
 import asyncio
 from collections import deque
-from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -21,16 +20,20 @@ _log = structlog.get_logger()
 
 _KEPT_MAX = 200_000
 _WRITE_EVERY_S = 0.5
-_WRITE_MAX = 20_000
-_US_PER_S = 1_000_000
+# A few milliseconds each, so that no batch of claims waits behind one.
+_WRITE_MAX = 1_000
+_WAIT_S = 2.0
 # COPY would be faster, but it is not allowed where row-level security applies.
 _WRITE = """
     INSERT INTO claim.attempts (
         city_id, drop_id, arrival_rank, arrived_at, holder_key, outcome
     )
-    SELECT city_id, drop_id, arrival_rank, arrived_at, holder_key, outcome
-    FROM unnest($1::smallint[], $2::uuid[], $3::bigint[], $5::bytea[], $4::timestamptz[],
-        $6::text[]) AS arrived (city_id, drop_id, arrival_rank, holder_key, arrived_at, outcome)
+    SELECT
+        city_id, drop_id, arrival_rank,
+        'epoch'::timestamptz + arrived_us * interval '1 microsecond',
+        holder_key, outcome
+    FROM unnest($1::smallint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bytea[], $6::text[])
+        AS arrived (city_id, drop_id, arrival_rank, arrived_us, holder_key, outcome)
 """
 
 _Row = tuple[int, UUID, int, int, bytes, str]
@@ -63,14 +66,11 @@ class Arrivals:
             await self.write()
 
     async def write(self) -> None:
-        """Copy up to one batch to the table; on a fault the batch is lost and said so."""
-        rows = [self._kept.popleft() for _ in range(min(_WRITE_MAX, len(self._kept)))]
-        if not rows:
-            return
-        columns = list(zip(*rows, strict=True))
-        columns[3] = tuple(datetime.fromtimestamp(at_us / _US_PER_S, UTC) for at_us in columns[3])
-        try:
-            async with self._pool.acquire() as connection:
-                await connection.execute(_WRITE, *columns)
-        except (*LEDGER_AWAY, asyncpg.PostgresError) as fault:
-            _log.warning("arrivals lost", rows=len(rows), fault=repr(fault))
+        """Write what is kept now, in pieces; a piece that meets a fault is lost, and said so."""
+        for _ in range(0, len(self._kept), _WRITE_MAX):
+            rows = [self._kept.popleft() for _ in range(min(_WRITE_MAX, len(self._kept)))]
+            try:
+                async with self._pool.acquire(timeout=_WAIT_S) as connection:
+                    await connection.execute(_WRITE, *zip(*rows, strict=True))
+            except (*LEDGER_AWAY, asyncpg.PostgresError) as fault:
+                _log.warning("arrivals lost", rows=len(rows), fault=repr(fault))

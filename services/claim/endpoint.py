@@ -114,7 +114,7 @@ async def claim(resources: Resources, scope: "Scope", receive: "Receive") -> _An
     if not isinstance(outcome, Won):
         raise problem_of(outcome, now_us=resources.claiming.now_us(definition))
     body = render_win(definition, outcome, resources.voucher_ids)
-    status = HTTPStatus.CREATED if outcome.fresh else HTTPStatus.OK
+    status = (HTTPStatus.CREATED if outcome.fresh else HTTPStatus.OK).value
     return _Answer(status, [_JSON, (b"content-length", str(len(body)).encode())], body)
 
 

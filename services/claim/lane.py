@@ -119,7 +119,8 @@ class Lane:
                 finally:
                     # Whatever happened, nobody is left waiting; an open fate reads "ask again".
                     for attempt in batch:
-                        self._settle(attempt, BUSY)
+                        if attempt.waiting:
+                            self._lose(attempt, BUSY)
         finally:
             self._flushing -= 1
 
@@ -137,8 +138,9 @@ class Lane:
         for place, (attempt, answer) in enumerate(
             zip(batch, admission.answers, strict=True), start=1
         ):
-            attempt.arrived_us = admission.now_us
-            attempt.rank = admission.rank + place
+            if admission.version != _NOT_LOADED_VERSION:
+                attempt.arrived_us = admission.now_us
+                attempt.rank = admission.rank + place
             group = permitted if answer == PERMIT else seen if answer == SEEN else refused
             group.append(attempt)
         if seen or refused:
@@ -252,7 +254,8 @@ class Lane:
         self._settle(attempt, won)
 
     def _lose(self, attempt: Attempt, refused: Refused) -> None:
-        self._arrivals.note(self.definition, attempt, refused.refusal)
+        if attempt.rank >= 0:
+            self._arrivals.note(self.definition, attempt, refused.refusal)
         self._settle(attempt, refused)
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> None:

@@ -228,12 +228,12 @@ def _claim_view(resources: Resources, definition: Definition, row: Any) -> Claim
     )
 
 
-async def _my_claim(resources: Resources, resident: Principal, claim_id: UUID) -> ClaimView:
+async def _my_claim(resources: Resources, resident: Principal, claim_id: UUID) -> ClaimView | None:
     city_id = city_of(claim_id)
     subject_hash = resources.identities.subject_hash(city_id, resident.subject)
     row = await queries.claim_of_subject(resources.reads, city_id, claim_id, subject_hash)
     if row is None:
-        raise NotFound("There is no such claim of yours.")
+        return None
     definition = await _published(resources, str(row["drop_id"]))
     return _claim_view(resources, definition, row)
 
@@ -244,9 +244,10 @@ async def read_claim(
 ) -> ClaimView:
     """One claim of mine."""
     parsed = parse_id(claim_id)
-    if parsed is None:
+    view = await _my_claim(resources, resident, parsed) if parsed else None
+    if view is None:
         raise NotFound("There is no such claim of yours.")
-    return await _my_claim(resources, resident, parsed)
+    return view
 
 
 @router.get("/vouchers", tags=["mine"])
@@ -286,12 +287,9 @@ async def read_voucher(
     resources: Held, resident: Resident, voucher_id: Annotated[str, Path(max_length=64)]
 ) -> MyVoucher:
     """One voucher of mine."""
-    decoded = resources.voucher_ids.decode(voucher_id)
-    if decoded is None:
-        raise NotFound("There is no such voucher of yours.")
-    claim_id, position = decoded
-    view = await _my_claim(resources, resident, claim_id)
-    if position >= len(view.vouchers):
+    claim_id, position = resources.voucher_ids.decode(voucher_id) or (None, 0)
+    view = await _my_claim(resources, resident, claim_id) if claim_id else None
+    if view is None or position >= len(view.vouchers):
         raise NotFound("There is no such voucher of yours.")
     voucher = view.vouchers[position]
     return MyVoucher(claim_id=view.claim_id, drop_id=view.drop_id, **voucher.model_dump())

@@ -27,6 +27,8 @@ class Metrics:
     def __init__(self, service: str) -> None:
         self.registry = CollectorRegistry()
         self._service = service
+        # Looking a child up by its labels costs more than counting.
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         labels = ("service", "method", "route", "status")
         self._requests = Counter(
             "fairdrop_http_requests", "Requests answered.", labels, registry=self.registry
@@ -42,9 +44,15 @@ class Metrics:
     def observe(self, method: str, route: str, status: int, elapsed_s: float) -> None:
         """Count one answer. `route` is the template, never the path, so that labels stay few."""
         known_method = method if method in _METHODS else "OTHER"
-        labels = (self._service, known_method, route, str(status))
-        self._requests.labels(*labels).inc()
-        self._latency.labels(*labels).observe(elapsed_s)
+        key = (known_method, route, status)
+        children = self._children.get(key)
+        if children is None:
+            labels = (self._service, known_method, route, str(status))
+            children = self._requests.labels(*labels), self._latency.labels(*labels)
+            self._children[key] = children
+        requests, latency = children
+        requests.inc()
+        latency.observe(elapsed_s)
 
     def exposition(self) -> bytes:
         """Return the metrics in Prometheus' text format."""

@@ -1,8 +1,9 @@
 """The claim service under test, and the residents who call it."""
 
 import asyncio
+import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -26,7 +27,7 @@ from shared.tasks import TaskOwner
 from shared.web.server import server_config
 from tests import builders
 from tests.builders import DropTerms
-from tests.callers import Caller
+from tests.callers import Answer, Caller
 
 _POLL_S = 0.01
 _PATIENCE_S = 10.0
@@ -96,6 +97,34 @@ class Office:
             "SELECT count(*) FROM claim.claims WHERE drop_id = $1 AND state = 'live'", drop_id
         )
         return counted
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAnswer(Answer):
+    """An answer with the bytes it came in."""
+
+    raw: bytes
+
+
+async def claim(
+    caller: Caller,
+    drop_id: str,
+    *,
+    data: bytes | None = None,
+    key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> ClaimAnswer:
+    """Ask for a pack; a body is JSON unless the headers say otherwise."""
+    sent = {"Authorization": f"Bearer {caller.token}"} if caller.token else {}
+    if data is not None:
+        sent["Content-Type"] = "application/json"
+    if key is not None:
+        sent["Idempotency-Key"] = key
+    path = f"/v1/drops/{drop_id}/claims"
+    async with caller.http.post(path, data=data, headers={**sent, **(headers or {})}) as answer:
+        raw = await answer.read()
+        names = {name.lower(): value for name, value in answer.headers.items()}
+        return ClaimAnswer(answer.status, names, json.loads(raw), raw)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tests.harness.city import City
 from tests.harness.crowd import Crowd, assert_everything_holds, residents
@@ -11,6 +11,7 @@ from tests.kills.striking import replaced
 
 HOLDERS, PACKS = 2_000, 1_200
 ROUNDS = 4
+HANGING_UP = timedelta(milliseconds=5)
 CODES = {"busy", "overloaded", "unavailable", "sold_out"}
 
 
@@ -29,6 +30,9 @@ async def test_restarts_under_load_lose_nothing(stack: Stack, city: City, crowd:
         history = await rush.ended()
     for moment in struck:
         rush.assert_struck(moment)
+        # What it had taken in, it answered. A call that came while it hung up may find it gone.
+        taken_in = history.in_flight_at(moment - HANGING_UP)
+        assert [call for call in taken_in if call.status is None] == []
     # Connections that break, and "ask again": nothing else that is not a decision.
     told = {call.code for call in history.calls if call.code is not None}
     assert told <= CODES, told

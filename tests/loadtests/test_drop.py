@@ -32,7 +32,6 @@ def test_a_small_drop_is_sound() -> None:
     assert answers["201"] == 20
     assert answers["200"] == 20  # each winner asked again
     assert answers["sold_out"] == 80
-    assert answers["not_open"] >= 5  # one in twenty came early
 
 
 def test_plan_and_record_survive_the_way_to_locust(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from shared.embedded.datadir import DataDir
 from shared.embedded.servers import EmbeddedServers, erase
 from shared.migrations.migrate import DatabaseNewerError, migrate
 from tests import builders
+from tests.databases import SECRETS, TEMPLATE, CloneDatabase, execute, in_database
 from tests.schema.booked import assert_sound
-from tests.schema.conftest import SECRETS, CloneDatabase, execute, in_database
 from tests.schema.rows import populate
 
 SCHEMAS = "('campaign', 'claim', 'redeem', 'ledger', 'public')"
@@ -68,9 +68,9 @@ async def test_migrating_again_changes_nothing(
     await assert_sound(owner)
 
 
-async def test_two_processes_migrate_one_by_one(server_url: str) -> None:
-    await execute(server_url, "CREATE DATABASE migrated_by_two")
-    url = in_database(server_url, "migrated_by_two")
+async def test_processes_migrate_one_by_one(servers: EmbeddedServers) -> None:
+    await execute(servers.postgres_url, "CREATE DATABASE migrated_by_two")
+    url = in_database(servers.postgres_url, "migrated_by_two")
     await asyncio.gather(*(migrate(url, SECRETS) for _ in range(3)))
     owner = await asyncpg.connect(url)
     try:
@@ -87,7 +87,7 @@ async def test_two_processes_migrate_one_by_one(server_url: str) -> None:
 async def test_a_database_of_a_later_version_is_left_alone(
     clone_database: CloneDatabase,
 ) -> None:
-    url = await clone_database()
+    url = await clone_database(TEMPLATE)
     await execute(url, "UPDATE public.alembic_version SET version_num = '0999'")
     await execute(url, "DROP FUNCTION campaign.pack_shares(smallint, uuid)")
     with pytest.raises(DatabaseNewerError, match=r"later version of Fairdrop \(revision 0999\)"):
@@ -150,12 +150,12 @@ async def test_a_server_that_may_forget_is_refused(
 
 @pytest.mark.parametrize("value", ["off", "local", "remote_write"])
 async def test_a_database_that_may_forget_is_refused(
-    server_url: str, clone_database: CloneDatabase, value: str
+    servers: EmbeddedServers, clone_database: CloneDatabase, value: str
 ) -> None:
     """On a server that is durable as such."""
-    url = await clone_database()
+    url = await clone_database(TEMPLATE)
     name = urlsplit(url).path.removeprefix("/")
-    await execute(server_url, f"ALTER DATABASE {name} SET synchronous_commit = '{value}'")
+    await execute(servers.postgres_url, f"ALTER DATABASE {name} SET synchronous_commit = '{value}'")
     with pytest.raises(NotDurableError, match=f"synchronous_commit = {value}"):
         await migrate(url, SECRETS)
 

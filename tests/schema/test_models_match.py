@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.db.urls import sqlalchemy_url
+from shared.embedded.servers import EmbeddedServers
 from shared.migrations.migrate import SCHEMAS, alembic_config
 from shared.tables import Model
-from tests.schema.conftest import execute, in_database
+from tests.databases import execute, in_database
 
 DESCRIPTIONS = {
     "constraints": """
@@ -68,10 +69,10 @@ async def test_database_and_models_describe_themselves_alike(
 
 
 @pytest_asyncio.fixture(scope="module")
-async def modelled(server_url: str) -> AsyncIterator[asyncpg.Connection]:
+async def modelled(servers: EmbeddedServers) -> AsyncIterator[asyncpg.Connection]:
     """A database that has the models' tables and was never migrated."""
-    await execute(server_url, "CREATE DATABASE schema_of_models")
-    url = in_database(server_url, "schema_of_models")
+    await execute(servers.postgres_url, "CREATE DATABASE schema_of_models")
+    url = in_database(servers.postgres_url, "schema_of_models")
     engine = create_async_engine(sqlalchemy_url(url), poolclass=NullPool)
     try:
         async with engine.begin() as connection:

@@ -10,7 +10,8 @@ from sqlalchemy import text
 from shared.db.database import Database
 from shared.db.urls import service_url
 from shared.migrations.migrate import SCHEMAS
-from tests.schema.conftest import SECRETS, Connect
+from tests.databases import SECRETS
+from tests.schema.conftest import Connect
 from tests.schema.privileges import INSERTS, READS
 from tests.schema.rows import Populated, insertion, populate
 from tests.schema.undoing import undone

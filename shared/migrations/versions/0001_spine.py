@@ -226,6 +226,7 @@ def upgrade() -> None:
         ["city_id", "person_id"],
         unique=False,
         schema="claim",
+        postgresql_where=sa.text("person_id IS NOT NULL"),
     )
     op.create_table(
         "accounts",
