@@ -70,6 +70,10 @@ class Claiming:
 
         A `Won` is durable: it was committed, with its journal, before this returns.
         """
+        lane = self.lane(definition)
+        known = lane.recall(holder, request_key)
+        if known is not None:
+            return known
         attempt = Attempt(
             holder=holder,
             request_key=request_key,
@@ -78,7 +82,7 @@ class Claiming:
             deadline_s=asyncio.get_running_loop().time() + DEADLINE_S,
             person_id=holder.person_id,
         )
-        submitted = self.lane(definition).submit(attempt)
+        submitted = lane.submit(attempt)
         return await submitted if isinstance(submitted, asyncio.Future) else submitted
 
     def now_us(self, definition: "Definition") -> int:

@@ -16,6 +16,7 @@ from services.claim.attempts import Attempt
 from services.claim.deciding import LEDGER_AWAY, Decision, Ledger
 from services.claim.definitions import Definition
 from services.claim.gate_clock import monotonic_us
+from services.claim.holders import Holder
 from services.claim.outcomes import (
     BUSY,
     LIMIT_REACHED,
@@ -75,16 +76,18 @@ class Lane:
     def is_idle(self) -> bool:
         return not self._queue and not self._flushing and not self._timeouts
 
-    def submit(self, attempt: Attempt) -> Outcome | asyncio.Future[Outcome]:
-        """Answer from memory if that is certain, else enqueue and return a future to await."""
-        recent = self._recent.get(attempt.identity)
+    def recall(self, holder: Holder, request_key: str) -> Outcome | None:
+        """Answer from memory where that is certain; None means that the attempt must be made."""
+        identity = (holder.subject_hash, request_key)
+        recent = self._recent.get(identity)
         if recent is not None and recent[0] > time.monotonic():
             return recent[1]
+        return None if identity in self._pending else self.standing.flagged(holder.key)
+
+    def submit(self, attempt: Attempt) -> Outcome | asyncio.Future[Outcome]:
+        """Enqueue an attempt, or join the same one under way; return a future to await."""
         underway = self._pending.get(attempt.identity)
         if underway is None:
-            refused = self.standing.flagged(attempt.holder.key)
-            if refused is not None:
-                return refused
             if len(self._queue) >= QUEUE_MAX:
                 return OVERLOADED
             underway = attempt

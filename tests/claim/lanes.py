@@ -90,7 +90,11 @@ class OneLane:
         )
 
     async def ask(self, name: str, *, channel: str | None = None) -> Outcome:
-        submitted = self.lane.submit(self.attempt(name, channel=channel))
+        attempt = self.attempt(name, channel=channel)
+        known = self.lane.recall(attempt.holder, attempt.request_key)
+        if known is not None:
+            return known
+        submitted = self.lane.submit(attempt)
         return await submitted if isinstance(submitted, asyncio.Future) else submitted
 
     async def keep_deadlines(self) -> None:

@@ -82,8 +82,8 @@ class TestUnknownOutcomes:
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         assert await one.ask("resident") == BUSY
-        assert 1.5 < loop.time() - begun_s < 2.3
-        assert one.ledger.calls.count("issue") > 5
+        assert 1.5 < loop.time() - begun_s < 3.5
+        assert one.ledger.calls.count("issue") > 2
         one.ledger.after.clear()
         again = await one.ask("resident")
         assert isinstance(again, Won)
@@ -152,7 +152,7 @@ class TestWaiting:
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
         assert await one.ask("loser") == SOLD_OUT
-        assert loop.time() - begun_s < 0.5
+        assert loop.time() - begun_s < 1.5
         held.set()
 
     async def test_so_many_may_wait_for_one_request(self, one: OneLane) -> None:
@@ -295,8 +295,8 @@ class TestHealing:
         while loop.time() < until_s:
             assert await one.ask(f"resident {asked}") == BUSY
             asked += 1
-        assert asked > 50
-        assert 3 <= len(one.ledger.calls) <= 6
+        assert asked > 20
+        assert 2 <= len(one.ledger.calls) <= 6
         assert set(one.ledger.calls) == {"read_statement"}
 
     async def test_a_gate_that_is_lost_twice_in_a_moment_is_loaded_twice(
