@@ -138,6 +138,12 @@ BEGIN
         ELSE 'done'
     END;
 
+    IF outcome = 'done' AND p_change = 'publish' AND d.pack_face_fen IS DISTINCT FROM (
+        SELECT sum(s.share_fen) FROM campaign.pack_shares(p_city, p_drop) AS s
+    ) THEN
+        RAISE EXCEPTION 'what the funders pay of drop % does not make up its pack', p_drop;
+    END IF;
+
     IF outcome = 'done' THEN
         v_packs := CASE
             WHEN p_change = 'publish' THEN d.quota

@@ -18,8 +18,14 @@ from shared.secrets import Secrets
 from shared.voucher_ids import VoucherIds
 
 IDS = VoucherIds(Secrets(b"r" * 32))
-moments = st.integers(0, 190 * 365 * 86_400_000_000).map(
-    lambda us: datetime(2001, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+# Every hour of the day is as likely as another: the city's day begins at 16:00 UTC.
+moments = st.builds(
+    lambda days, hours, us: (
+        datetime(2001, 1, 1, tzinfo=UTC) + timedelta(days=days, hours=hours, microseconds=us)
+    ),
+    st.integers(0, 190 * 365),
+    st.integers(0, 23),
+    st.integers(0, 3_599_999_999),
 )
 texts = st.text(
     st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20

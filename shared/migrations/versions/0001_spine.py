@@ -593,45 +593,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("claim_releases", schema="claim")
-    op.drop_table("expiry_cohorts", schema="claim")
-    op.drop_index(
-        "claims_released_person_idx",
-        table_name="claims",
-        schema="claim",
-        postgresql_where=sa.text("state = 'released'"),
-    )
-    op.drop_index(
-        "claims_live_person_key",
-        table_name="claims",
-        schema="claim",
-        postgresql_where=sa.text("state = 'live'"),
-    )
-    op.drop_table("claims", schema="claim")
-    op.drop_table("kind_shares", schema="campaign")
-    op.drop_index("transfers_by_debit", table_name="transfers", schema="ledger")
-    op.drop_index("transfers_by_credit", table_name="transfers", schema="ledger")
-    op.drop_table("transfers", schema="ledger")
-    op.drop_table("balances", schema="ledger")
-    op.drop_table("drop_ordinals", schema="claim")
-    op.drop_table("voucher_kinds", schema="campaign")
-    op.drop_index("fundings_by_programme", table_name="fundings", schema="campaign")
-    op.drop_table("fundings", schema="campaign")
-    op.drop_table("drop_changes", schema="campaign")
-    op.drop_index("journals_by_programme", table_name="journals", schema="ledger")
-    op.drop_table("journals", schema="ledger")
-    op.drop_table("accounts", schema="ledger")
-    op.drop_index("person_identities_by_person", table_name="person_identities", schema="claim")
-    op.drop_table("person_identities", schema="claim")
-    op.drop_table("funders", schema="campaign")
-    op.drop_index("drops_by_state", table_name="drops", schema="campaign")
-    op.drop_index("drops_by_programme", table_name="drops", schema="campaign")
-    op.drop_table("drops", schema="campaign")
-    op.drop_table("persons", schema="claim")
-    op.drop_table("programmes", schema="campaign")
-    op.drop_table("idempotency_keys", schema="campaign")
-    op.drop_table("account_families", schema="ledger")
-    op.drop_index("attempts_by_drop", table_name="attempts", schema="claim")
-    op.drop_table("attempts", schema="claim")
-    op.drop_table("clock", schema="campaign")
-    op.drop_table("cities", schema="campaign")
+    """Refuse: below the first revision there is no ledger, and booked money is not undone."""
+    raise RuntimeError("The first revision is not undone: restore a backup, or drop the database.")
