@@ -152,7 +152,7 @@ class Lane:
         if permitted:
             await self._decide(permitted, admission)
         if refused:
-            await self._refuse(refused, admission)
+            await self._refuse(refused)
 
     async def _admit(self, batch: Sequence[Attempt]) -> Admission | None:
         """Ask the gate; load it from the ledger and ask once more where it knows nothing."""
@@ -227,25 +227,26 @@ class Lane:
             case Decision(outcome):
                 self._lose(attempt, Refused(Refusal(outcome)))
 
-    async def _refuse(self, attempts: Sequence[Attempt], admission: Admission) -> None:
+    async def _refuse(self, attempts: Sequence[Attempt]) -> None:
         """Refuse what the ledger refuses; where it does not agree with the gate, ask again later.
 
         Nobody who may hold a claim is refused before the ledger was asked about it.
         """
-        if self._refusal(admission) is None or not await self.standing.list_winners():
+        if self._refusal() is None or not await self.standing.list_winners():
             return
         maybe = [a for a in attempts if self.standing.may_have_won(a.holder.key)]
         losers = {id(attempt) for attempt in attempts} - {id(attempt) for attempt in maybe}
         asked = await self._replay(maybe)
         losers |= {id(attempt) for attempt in asked}
         # Asking took its time, in which the drop may have been resumed or got more packs.
-        refusal = self._refusal(admission)
+        refusal = self._refusal()
         for attempt in attempts:
             if refusal is not None and id(attempt) in losers:
                 self._lose(attempt, refusal)
 
-    def _refusal(self, admission: Admission) -> Refused | None:
-        return self.standing.refusal(admission.now_us) if self.standing.is_fresh else None
+    def _refusal(self) -> Refused | None:
+        now_us = self.standing.clock.earliest_us()
+        return self.standing.refusal(now_us) if self.standing.is_fresh else None
 
     def _win(self, attempt: Attempt, won: Won, *, asked_s: float) -> None:
         again = Won(won.claim_id, won.serial, won.claimed_at, fresh=False)

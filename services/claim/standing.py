@@ -19,6 +19,8 @@ FLAG_LIVES_S = 1.0
 RESTATE_EVERY_S = 0.2
 # Close to T-0 the gate itself is asked.
 _OPENING_MARGIN_US = 50_000
+_CLOSING_MARGIN_US = 250_000
+_US_PER_S = 1_000_000
 
 
 class Standing:
@@ -73,7 +75,7 @@ class Standing:
         stated = self.statement
         if stated is None:
             return None
-        if stated.state == "closed" or (now_us is not None and now_us >= stated.closes_us):
+        if stated.state == "closed" or self._was_true_after_closing(stated, now_us):
             return Refused(Refusal.CLOSED)
         if stated.state == "paused":
             return Refused(Refusal.PAUSED)
@@ -82,6 +84,16 @@ class Standing:
         if stated.remaining == 0:
             return Refused(Refusal.SOLD_OUT)
         return None
+
+    def _was_true_after_closing(self, stated: Statement, now_us: int | None) -> bool:
+        """Whether the clock closed the drop before the statement was made: it lists every winner.
+
+        A claim decided in the last moment may commit a little later, hence the margin.
+        """
+        if now_us is None:
+            return False
+        age_us = (time.monotonic() - self._as_of_s) * _US_PER_S
+        return now_us - age_us >= stated.closes_us + _CLOSING_MARGIN_US
 
     def flagged(self, holder_key: bytes) -> Refused | None:
         """Return the refusal that memory alone may give this holder, else None: ask the gate."""

@@ -162,6 +162,9 @@ BEGIN
             state = v_target,
             version = version + 1,
             quota = CASE WHEN p_change = 'quota' THEN p_quota ELSE quota END,
+            restocked_at = CASE
+                WHEN p_change = 'quota' AND live = quota THEN v_now ELSE restocked_at
+            END,
             published_at = CASE WHEN p_change = 'publish' THEN v_now ELSE published_at END
         WHERE city_id = p_city AND drop_id = p_drop
         RETURNING * INTO d;

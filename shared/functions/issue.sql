@@ -6,7 +6,7 @@
 -- requests this is ('' where one claim is all the drop allows).
 --
 -- outcomes[n]: issued, replayed (served before: here is that claim), sold_out, limit_reached,
--- not_open, closed, paused. For the first two claim_ids, serials, claimed_ats hold the claim.
+-- not_open, closed, paused, busy (ask again). For the first two claim_ids, serials, claimed_ats hold the claim.
 -- The drop_* columns are the drop as it stands afterwards; drop_version is NULL when there is none.
 CREATE OR REPLACE FUNCTION claim.issue(
     p_city smallint,
@@ -37,6 +37,7 @@ DECLARE
     d campaign.drops;
     v_now timestamptz;
     v_refusal text;
+    v_free integer;
     v_issued integer;
 BEGIN
     IF cardinality(p_claims) > 512 THEN
@@ -51,13 +52,18 @@ BEGIN
     END IF;
 
     v_now := campaign.now();
-    -- The gate opens and closes the drop; a second of grace covers the way from there to here.
+    -- The gate opens the drop; a second of grace covers the way from there to here.
     v_refusal := CASE
         WHEN d.state = 'closed' THEN 'closed'
         WHEN d.state = 'paused' THEN 'paused'
         WHEN d.state = 'draft' THEN 'not_open'
         WHEN v_now < d.opens_at - interval '1 second' THEN 'not_open'
-        WHEN v_now > d.closes_at + interval '1 second' THEN 'closed'
+        WHEN v_now >= d.closes_at THEN 'closed'
+    END;
+    -- Where packs came back to a drop that had none left, a process may say "sold out" from memory
+    -- for a second more. Until that is over nobody wins, so that no winner is told it.
+    v_free := CASE
+        WHEN v_now < d.restocked_at + interval '1.25 seconds' THEN 0 ELSE d.quota - d.live
     END;
     v_now := greatest(v_now, d.opens_at);
 
@@ -119,7 +125,7 @@ BEGIN
             p_city, w.claim_id, p_drop, w.person_id, w.ordinal, d.issued + w.number,
             d.version + 1, v_now, 'live', w.request_key, w.channel
         FROM allowed AS w
-        WHERE w.number <= d.quota - d.live
+        WHERE w.number <= v_free
         RETURNING person_id, request_key, claim_id, serial
     )
     SELECT
@@ -129,6 +135,7 @@ BEGIN
             WHEN i.claim_id IS NOT NULL THEN 'replayed'
             WHEN v_refusal IS NOT NULL THEN v_refusal
             WHEN w.claim_id IS NULL THEN 'limit_reached'
+            WHEN v_free < d.quota - d.live THEN 'busy'
             ELSE 'sold_out'
         END ORDER BY a.place),
         array_agg(coalesce(s.claim_id, i.claim_id) ORDER BY a.place),

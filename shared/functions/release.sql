@@ -70,6 +70,7 @@ BEGIN
         UPDATE campaign.drops SET
             live = live - 1,
             quota = quota - CASE v_kind WHEN 'J7a' THEN 0 ELSE 1 END,
+            restocked_at = CASE WHEN live = quota THEN v_now ELSE restocked_at END,
             version = version + 1
         WHERE city_id = p_city AND drop_id = d.drop_id
         RETURNING * INTO d;

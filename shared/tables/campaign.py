@@ -194,6 +194,7 @@ class Drop(Model):
     issued: Mapped[int] = mapped_column(Integer)
     live: Mapped[int] = mapped_column(Integer)
     cohort_day: Mapped[date | None] = mapped_column(Date)
+    restocked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[Moment]
     created_by: Mapped[str] = mapped_column(Text)
     published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -316,7 +316,7 @@ async def test_busy_while_the_drop_is_locked_and_another_is_not_delayed(office: 
         assert slowest_s < 1
         for answer in await waiting:
             assert_retry_after(answer.assert_problem(503, "busy"), answer.headers, 150, 600)
-        assert 1.5 < loop.time() - asked_s < 5
+        assert 1.5 < loop.time() - asked_s < 2.9  # two lock time-outs would take three seconds
     again = [await claim(resident, drop_id) for resident in residents]
     assert {answer.status for answer in again} <= {200, 201}
     assert await office.issued_of(drop_id) == 4

@@ -19,6 +19,8 @@ from shared.ids import new_id
 
 OPENS_US, CLOSES_US = 1_000_000_000, 2_000_000_000
 DURING_US = 1_500_000_000
+# A claim of the last moment has surely been committed by then.
+CLOSED_US = CLOSES_US + 250_000
 SOLD_OUT = Statement(
     version=8,
     state="live",
@@ -145,12 +147,15 @@ STATED: list[tuple[dict[str, object], int | None, Refusal | None]] = [
     ({"remaining": 1}, OPENS_US - 1, Refusal.NOT_OPEN),
     ({"remaining": 1}, OPENS_US, None),
     ({"remaining": 1}, CLOSES_US - 1, None),
-    ({"remaining": 1}, CLOSES_US, Refusal.CLOSED),
+    ({"remaining": 1}, CLOSES_US, None),
+    ({"remaining": 1}, CLOSED_US - 1, None),
+    ({"remaining": 1}, CLOSED_US, Refusal.CLOSED),
     ({}, OPENS_US - 1, Refusal.NOT_OPEN),
-    ({}, CLOSES_US, Refusal.CLOSED),
+    ({}, CLOSES_US, Refusal.SOLD_OUT),
+    ({}, CLOSED_US, Refusal.CLOSED),
     ({"state": "paused"}, OPENS_US - 1, Refusal.PAUSED),
     ({"state": "paused"}, None, Refusal.PAUSED),
-    ({"state": "paused"}, CLOSES_US, Refusal.CLOSED),
+    ({"state": "paused"}, CLOSED_US, Refusal.CLOSED),
     ({"state": "closed"}, OPENS_US - 1, Refusal.CLOSED),
     ({"state": "closed", "remaining": 3}, None, Refusal.CLOSED),
 ]
@@ -170,6 +175,15 @@ class TestRefusal:
         assert (refused.refusal if refused else None) is expected
         if refused is not None:
             assert (refused.opens_us is not None) == (expected is Refusal.NOT_OPEN)
+
+    def test_closed_by_time_is_said_of_a_statement_that_lists_every_winner(
+        self, drop: Standing, clock: StoppedClock
+    ) -> None:
+        """The statement was true before the drop closed: others may have won since."""
+        drop.adopt(replace(SOLD_OUT, remaining=1), asked_s=clock.s)
+        clock.s += 0.5
+        assert drop.refusal(CLOSED_US + 499_999) is None
+        assert drop.refusal(CLOSED_US + 500_000) == Refused(Refusal.CLOSED)
 
     def test_nothing_is_refused_before_the_ledger_spoke(self, drop: Standing) -> None:
         assert drop.refusal(DURING_US) is None

@@ -132,3 +132,21 @@ async def test_a_raised_quota_sells_on_within_two_seconds(city: City, crowd: Cro
     rush.holders = [*rush.holders, *early.holders, *late]
     ledger = await assert_everything_holds(rush)
     assert ledger.issued == 300
+
+
+async def test_a_winner_of_new_packs_hears_so_from_every_process(city: City, crowd: Crowd) -> None:
+    """The other process may still say "sold out" from memory, though not to who has just won."""
+    drop = await city.open_drop(quota=40, spare_packs=20)
+    async with crowd.rush(drop, residents(120, "early"), connections=3) as rush:
+        await rush.ended()
+    await city.set_quota(drop, 60)
+    for holder in residents(400, "late"):
+        call, _ = await crowd.claim(drop, holder, "", rush.history)
+        if call.won:
+            break
+        assert call.code in {"sold_out", "busy"}, call
+        await asyncio.sleep(0.01)
+    assert call.status == 201
+    again = await asyncio.gather(*(crowd.claim(drop, holder, "", rush.history) for _ in range(48)))
+    assert [repeated.status for repeated, _ in again] == [200] * 48
+    assert {repeated.body for repeated, _ in again} == {call.body}

@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.harness.books import assert_books_are_sound, read_drop
 from tests.harness.city import Drop
-from tests.harness.history import STATEMENT_LAG, Call, History, LedgerDrop, assert_sound
+from tests.harness.history import Call, History, LedgerDrop, assert_sound
 from tests.harness.stack import Stack
 
 SOCKETS_DEFAULT = 96
@@ -214,10 +214,8 @@ async def assert_everything_holds(
 async def assert_wins_are_readable(rush: Rush, ledger: LedgerDrop) -> None:
     """Check that every winner reads the claim, and is told it again byte by byte when asking.
 
-    Claims that were given back are left out. Where stock came back, "sold out" may lag by a second.
+    Claims that were given back are left out.
     """
-    if ledger.stock_came_back:
-        await asyncio.sleep(STATEMENT_LAG.total_seconds())
 
     async def read(win: Call) -> str | None:
         status, shown = await rush.crowd.read_claim(win.holder, win.claim_id or "")

@@ -314,7 +314,7 @@ def _limits_are_reached_when_said_so(history: History, ledger: LedgerDrop) -> It
 def _nobody_refused_holds_what_they_asked_for(
     history: History, ledger: LedgerDrop
 ) -> Iterator[str]:
-    """Not at any time where no stock came back; else not once the statements could be known."""
+    """Where stock came back, a call that began before the claim may have been refused rightly."""
     made: dict[tuple[str, str], list[Claimed]] = defaultdict(list)
     for claim in ledger.claims:
         made[claim.holder, claim.key].append(claim)
@@ -323,8 +323,7 @@ def _nobody_refused_holds_what_they_asked_for(
             continue
         for claim in made[call.holder, call.key]:
             given_back = claim.released_at is not None and claim.released_at <= call.ended
-            known_by = claim.claimed_at + STATEMENT_LAG
-            later = ledger.stock_came_back and call.started <= known_by
+            later = ledger.stock_came_back and call.started <= claim.claimed_at
             if not given_back and not later:
                 yield f"{call}, who holds {claim.claim_id} since {claim.claimed_at:%H:%M:%S.%f}"
 

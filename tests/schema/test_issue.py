@@ -189,8 +189,10 @@ async def test_a_batch_is_bounded(
         ("state = 'closed'", "closed"),
         ("opens_at = campaign.now() + interval '1.2 s'", "not_open"),
         ("opens_at = campaign.now() + interval '0.8 s'", "issued"),
-        ("closes_at = campaign.now() - interval '0.8 s'", "issued"),
-        ("closes_at = campaign.now() - interval '1.1 s'", "closed"),
+        ("closes_at = campaign.now() + interval '1 s'", "issued"),
+        ("closes_at = campaign.now() - interval '1 ms'", "closed"),
+        ("restocked_at = campaign.now() - interval '1 s'", "busy"),
+        ("restocked_at = campaign.now() - interval '1.3 s'", "issued"),
     ],
 )
 async def test_the_moment_decides(

@@ -132,6 +132,7 @@ def upgrade() -> None:
         sa.Column("issued", sa.Integer(), nullable=False),
         sa.Column("live", sa.Integer(), nullable=False),
         sa.Column("cohort_day", sa.Date(), nullable=True),
+        sa.Column("restocked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
