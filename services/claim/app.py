@@ -1,5 +1,8 @@
 """The claim service."""
 
+import os
+from collections.abc import Mapping
+
 from fastapi import FastAPI
 
 from services.claim.endpoint import ClaimEndpoint
@@ -16,7 +19,7 @@ async def _gate(app: FastAPI) -> object:
     return await app.state.resources.gate.ping()
 
 
-def create_api() -> FastAPI:
+def create_api(environ: Mapping[str, str] = os.environ) -> FastAPI:
     """Build the framework's app: every operation, claims included, as OpenAPI describes it."""
     return create_app(
         Service(
@@ -24,13 +27,13 @@ def create_api() -> FastAPI:
             title="Fairdrop claim",
             description="Drops, passes and claims for residents' apps.",
             routers=[router],
-            resources=open_resources,
+            resources=lambda app: open_resources(app, environ),
             probes={"postgres": _postgres, "gate": _gate},
             translate=translate,
         )
     )
 
 
-def create() -> ClaimEndpoint:
+def create(environ: Mapping[str, str] = os.environ) -> ClaimEndpoint:
     """Build what a claim process serves: the claim endpoint, and the framework behind it."""
-    return ClaimEndpoint(create_api())
+    return ClaimEndpoint(create_api(environ))

@@ -1,9 +1,8 @@
 """What a claim process holds open, from start to drain."""
 
 import asyncio
-import os
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +71,13 @@ def translate(fault: Exception) -> AppError | None:
 
 
 @asynccontextmanager
-async def open_resources(app: FastAPI) -> AsyncIterator[None]:
+async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncIterator[None]:
     """Open pool and gate, start the background tasks; drain and close them in reverse.
 
     Raises:
         NotDurableError: Postgres could forget an acknowledged claim.
     """
-    settings = Settings.load(os.environ)
+    settings = Settings.load(environ)
     secrets = Secrets.load(Path(settings.data_dir))
     pool = await open_pool(settings.postgres_url, size=POOL_SIZE)
     reads = await open_pool(settings.postgres_url, size=READ_POOL_SIZE)
@@ -95,7 +94,7 @@ async def open_resources(app: FastAPI) -> AsyncIterator[None]:
         claiming = Claiming(gate=gate, ledger=ledger, clock=clock, arrivals=arrivals, owner=owner)
         identities = Identities(secrets)
         passes = Passes(secrets)
-        app.state.verifier = await open_verifier(settings.data_dir, os.environ)
+        app.state.verifier = await open_verifier(settings.data_dir, environ)
         app.state.resources = Resources(
             reads=reads,
             gate=gate,

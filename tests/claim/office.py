@@ -12,7 +12,6 @@ from uuid import UUID
 
 import aiohttp
 import asyncpg
-import pytest
 import uvicorn
 from redis.asyncio import Redis
 
@@ -128,18 +127,12 @@ async def claim(
 
 
 @asynccontextmanager
-async def serving(app: Any, settings: Settings) -> AsyncIterator[str]:  # noqa: ANN401 - an ASGI app
+async def serving(app: Any) -> AsyncIterator[str]:  # noqa: ANN401 - an ASGI app
     """Serve an app of the claim service on a free port of this process until the block ends."""
     server = uvicorn.Server(server_config(app))
     tasks = TaskOwner()
     # The protocol is named, or asyncio would leave Nagle's algorithm on: 40 ms a request.
-    with (
-        pytest.MonkeyPatch.context() as environment,
-        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener,
-    ):
-        environment.setenv("FAIRDROP_POSTGRES_URL", settings.postgres_url)
-        environment.setenv("FAIRDROP_REDIS_URL", settings.redis_url)
-        environment.setenv("FAIRDROP_DATA", str(settings.data_dir))
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         # Not serve(): that would take the test runner's signals.
         tasks.spawn(server._serve([listener]), name="claim")
@@ -159,10 +152,15 @@ async def office_of(
     settings: Settings, owner: asyncpg.Connection, redis: Redis
 ) -> AsyncIterator[Office]:
     """Serve both forms of the service: the claim endpoint ahead of the framework, and without."""
-    served = create()
+    environ = {
+        "FAIRDROP_POSTGRES_URL": settings.postgres_url,
+        "FAIRDROP_REDIS_URL": settings.redis_url,
+        "FAIRDROP_DATA": str(settings.data_dir),
+    }
+    served = create(environ)
     async with (
-        serving(served, settings) as url,
-        serving(create_api(), settings) as documented_url,
+        serving(served) as url,
+        serving(create_api(environ)) as documented_url,
         aiohttp.ClientSession(url) as http,
         aiohttp.ClientSession(documented_url) as documented,
     ):

@@ -64,9 +64,9 @@ async def test_a_won_pack_field_by_field(office: Office, form: Form) -> None:
     assert len({voucher["voucher_id"] for voucher in vouchers}) == 4
 
 
-async def test_asking_again_gives_the_same_bytes(office: Office, form: Form) -> None:
+async def test_asking_again_gives_the_same_bytes(office: Office) -> None:
     drop_id = await office.open_drop(DropTerms(quota=5))
-    resident = form(office, office.resident())
+    resident = office.resident()
     first = await claim(resident, drop_id)
     at_once = await claim(resident, drop_id)
     await asyncio.sleep(1.1)  # the process has forgotten the win; the ledger has not

@@ -195,6 +195,7 @@ class TestWaiting:
         await asyncio.sleep(1.01)
         assert isinstance(await one.ask("resident 7"), Won)
         assert "find_claims" in one.ledger.calls
+        assert "issue" not in one.ledger.calls  # which would take the lock of the drop
 
     async def test_batches_form_while_two_are_in_flight(self, one: OneLane) -> None:
         """Forty at once are two or three calls, not forty."""
@@ -204,6 +205,30 @@ class TestWaiting:
 
 
 class TestRefusals:
+    @pytest.mark.parametrize("change", ["sold out", "pause", "close"])
+    async def test_losers_are_answered_from_memory_for_a_second(
+        self, office: Office, one: OneLane, change: str
+    ) -> None:
+        """Two hundred losers ask neither the gate nor the ledger; a second later one does."""
+        for n in range(8 if change == "sold out" else 1):
+            await one.ask(f"winner {n}")
+        if change != "sold out":
+            await office.change(str(one.definition.drop_id), change)
+        refused = await one.ask("loser")
+        assert isinstance(refused, Refused)
+        assert refused.refusal in {Refusal.SOLD_OUT, Refusal.PAUSED, Refusal.CLOSED}
+        await one.ask("loser")  # by now the winners are listed
+        drop_key, _ = keys.of_drop(one.definition.drop_id)
+        rank = await office.redis.hget(drop_key, "rank")
+        one.ledger.calls.clear()
+        assert {await one.ask(f"another {n}") for n in range(200)} == {refused}
+        assert one.ledger.calls == []
+        assert await office.redis.hget(drop_key, "rank") == rank
+        await asyncio.sleep(1.01)
+        assert await one.ask("loser") == refused
+        assert one.ledger.calls == ["read_statement"]
+        assert int(await office.redis.hget(drop_key, "rank") or 0) == int(rank or 0) + 1
+
     async def test_a_refusal_is_the_ledgers_of_now(self, office: Office, one: OneLane) -> None:
         """The drop gets more packs while its winners are being listed."""
         for n in range(8):
@@ -217,6 +242,9 @@ class TestRefusals:
 
         one.ledger.before["winner_keys"] = raise_the_quota
         assert await one.ask("loser") == BUSY
+        # Where nothing was left, the ledger gives nothing for as long as memories last.
+        assert await one.ask("loser") == BUSY
+        await asyncio.sleep(1.3)
         assert isinstance(await one.ask("loser"), Won)
 
     async def test_nobody_is_refused_while_winners_cannot_be_listed(

@@ -109,25 +109,25 @@ async def test_closed_by_time(later: Office) -> None:
     assert (again.status, again.raw) == (200, won.raw)
 
 
-async def test_paused_and_resumed(office: Office, form: Form) -> None:
+async def test_paused_and_resumed(office: Office) -> None:
     drop_id = await office.open_drop(DropTerms(quota=3))
     winner, loser = office.resident(), office.resident()
     assert (await claim(winner, drop_id)).status == 201
     await office.change(drop_id, "pause")
     for _ in range(3):
-        answer = await claim(form(office, loser), drop_id)
+        answer = await claim(office.documented_to(loser), drop_id)
         assert_retry_after(answer.assert_problem(423, "paused"), answer.headers, 1000, 3000)
-    assert (await claim(form(office, winner), drop_id)).status == 200
+    assert (await claim(office.documented_to(winner), drop_id)).status == 200
     await office.change(drop_id, "resume")
     await asyncio.sleep(1.1)
-    assert (await claim(form(office, loser), drop_id)).status == 201
+    assert (await claim(office.documented_to(loser), drop_id)).status == 201
 
 
-async def test_a_lost_resume_heals_without_anybodys_help(office: Office, form: Form) -> None:
+async def test_a_lost_resume_heals_without_anybodys_help(office: Office) -> None:
     """The campaign service dies between its commit and its hand-over."""
     drop_id = await office.open_drop(DropTerms(quota=3))
     await office.change(drop_id, "pause")
-    loser = form(office, office.resident())
+    loser = office.documented_to(office.resident())
     (await claim(loser, drop_id)).assert_problem(423, "paused")
     assert await builders.change_drop(office.owner, UUID(drop_id), "resume") == "done"
     for _ in range(40):
@@ -181,10 +181,10 @@ async def test_not_found(office: Office, form: Form) -> None:
             assert answer.status in {404, 422}
 
 
-async def test_a_draft_is_found_once_it_is_published(office: Office, form: Form) -> None:
+async def test_a_draft_is_found_once_it_is_published(office: Office) -> None:
     programme = await builders.make_programme(office.owner)
     draft = await builders.make_drop(office.owner, programme)
-    resident = form(office, office.resident())
+    resident = office.documented_to(office.resident())
     (await claim(resident, str(draft))).assert_problem(404, "not_found")
     await builders.publish(office.owner, draft)
     await asyncio.sleep(1.1)  # an unknown id is remembered for a second

@@ -116,9 +116,9 @@ async def test_a_data_dir_is_served_once(start_serve: StartServe) -> None:
 async def test_a_taken_port_is_named(start_serve: StartServe) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        serve = start_serve("--port-base", str(port - 1))  # claim listens on base + 1
+        serve = start_serve("--port-base", str(port))
         assert await serve.stopped() == 1
-    assert f"Port {port} on 127.0.0.1, where the claim service listens, is taken" in serve.log
+    assert f"Port {port} on 127.0.0.1, where the campaign service listens, is taken" in serve.log
     assert "--port-base" in serve.log
     assert "Traceback" not in serve.log
 
