@@ -12,6 +12,7 @@ from shared.web.tracing import identify
 
 HEAD_BYTES_MAX = 64 * 1024
 HEAD_TIMEOUT_S = 5.0
+BODY_TIMEOUT_S = 5.0
 KEEP_ALIVE_S = 30
 DRAIN_TIMEOUT_S = 10
 
@@ -47,14 +48,16 @@ def server_config(
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's protocol with a bound on the bytes and the time a request's head may take.
+    """uvicorn's protocol with a bound on the bytes of a request's head and on the time it may take.
 
-    The parser itself buffers a head without end, and waits for it without end.
+    The parser itself buffers a head without end, and waits for head and body without end.
     """
 
     _head_is_open = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _body_is_open = False
+    _body_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -62,10 +65,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
+        self._stop_body_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        # Most bodies come with their head: only one that is still missing needs a timer.
+        if self._body_is_open and self._body_timer is None:
+            self._body_timer = self.loop.call_later(BODY_TIMEOUT_S, self.transport.close)
         if not self._head_is_open or self.transport.is_closing():
             return
         self._head_bytes += len(data)
@@ -81,8 +88,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_is_open = False
+        self._body_is_open = True
         self._stop_head_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._body_is_open = False
+        self._stop_body_timer()
+        super().on_message_complete()
 
     def _refuse_head(self) -> None:
         # An answer that is still being written must not get this one in its middle.
@@ -95,6 +108,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _start_head_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+
+    def _stop_body_timer(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

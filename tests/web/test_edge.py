@@ -5,7 +5,7 @@ import time
 import pytest
 
 from shared.web.app import BODY_BYTES_MAX
-from shared.web.server import HEAD_TIMEOUT_S
+from shared.web.server import BODY_TIMEOUT_S, HEAD_TIMEOUT_S
 from tests.web.serving import SmallServer
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -98,9 +98,18 @@ def test_large_headers_are_refused_before_and_after_they_are_whole(small: SmallS
     assert many is None or many.status == 431
 
 
-def test_a_slow_head_is_not_waited_for_for_ever(small: SmallServer) -> None:
+def test_a_head_or_a_body_that_does_not_come_is_not_waited_for_for_ever(
+    small: SmallServer,
+) -> None:
+    head = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
+    body = b"POST /v1/read HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\n\r\n{"
     started = time.monotonic()
-    with socket.create_connection(("127.0.0.1", small.port), timeout=20) as connection:
-        connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n")
-        assert connection.recv(1) == b""
-    assert HEAD_TIMEOUT_S - 1 < time.monotonic() - started < 2 * HEAD_TIMEOUT_S
+    with (
+        socket.create_connection(("127.0.0.1", small.port), timeout=20) as slow_head,
+        socket.create_connection(("127.0.0.1", small.port), timeout=20) as slow_body,
+    ):
+        slow_head.sendall(head)
+        slow_body.sendall(body)
+        for connection, timeout_s in ((slow_head, HEAD_TIMEOUT_S), (slow_body, BODY_TIMEOUT_S)):
+            assert connection.recv(1) == b""
+            assert timeout_s - 1 < time.monotonic() - started < 2 * timeout_s
