@@ -82,7 +82,13 @@ class Lane:
         recent = self._recent.get(identity)
         if recent is not None and recent[0] > time.monotonic():
             return recent[1]
-        return None if identity in self._pending else self.standing.flagged(holder.key)
+        if identity in self._pending:
+            return None
+        refused = self.standing.flagged(holder.key)
+        if refused is not None and self.standing.is_ageing:
+            # Renewed beside the crowd: nobody waits for a read each time the flag has died.
+            self._owner.spawn(self.standing.restate(gate_version=0), name="drop read again")
+        return refused
 
     def submit(self, attempt: Attempt) -> Outcome | asyncio.Future[Outcome]:
         """Enqueue an attempt, or join the same one under way; return a future to await."""

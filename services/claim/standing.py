@@ -49,6 +49,16 @@ class Standing:
         """Whether the statement held was true within the last second."""
         return time.monotonic() - self._as_of_s <= FLAG_LIVES_S
 
+    @property
+    def is_ageing(self) -> bool:
+        """Whether the statement held should be renewed before it dies, and nobody is at it."""
+        now_s = time.monotonic()
+        return (
+            self._reading is None
+            and now_s - self._as_of_s > FLAG_LIVES_S / 2
+            and now_s - self._read_begun_s >= RESTATE_EVERY_S
+        )
+
     def adopt(self, statement: Statement, *, asked_s: float) -> bool:
         """Believe a statement unless it is older than the one held; return whether it is held now.
 
