@@ -27,6 +27,7 @@ from services.claim.outcomes import (
     Won,
 )
 from services.claim.standing import Standing
+from services.claim.warning import SeldomWarning
 from shared.clock import Clock
 from shared.gate.gate import PERMIT, SEEN, Admission, Gate, GateError
 from shared.tasks import TaskOwner
@@ -66,6 +67,7 @@ class Lane:
         self._clock = clock
         self._arrivals = arrivals
         self._owner = owner
+        self._gate_away = SeldomWarning("gate away")
         self._queue: deque[Attempt] = deque()
         self._flushing = 0
         self._pending: dict[tuple[bytes, str], Attempt] = {}
@@ -169,7 +171,7 @@ class Lane:
                 await self.standing.restate()
                 admission = await self._ask_gate(keys)
         except GateError as fault:
-            _log.warning("gate away", drop_id=str(self.definition.drop_id), fault=repr(fault))
+            self._gate_away.say(drop_id=str(self.definition.drop_id), fault=repr(fault))
             return None
         return admission
 

@@ -9,6 +9,7 @@ from services.claim.deciding import LEDGER_AWAY, WINNERS_LISTED_AT_ONCE, Ledger
 from services.claim.definitions import Definition
 from services.claim.gate_clock import GateClock
 from services.claim.outcomes import Refusal, Refused
+from services.claim.warning import SeldomWarning
 from services.claim.winners import Winners
 from shared.gate.gate import Gate, GateError
 from shared.gate.statement import Statement
@@ -43,6 +44,7 @@ class Standing:
         self._reading: asyncio.Future[None] | None = None
         self._listing: asyncio.Lock = asyncio.Lock()
         self._winners = Winners()
+        self._gate_not_told = SeldomWarning("gate not told")
 
     @property
     def is_fresh(self) -> bool:
@@ -160,7 +162,7 @@ class Standing:
                 self._definition.drop_id, statement, denied_version=denied_version
             )
         except GateError as fault:
-            _log.warning("gate not told", drop_id=str(self._definition.drop_id), fault=repr(fault))
+            self._gate_not_told.say(drop_id=str(self._definition.drop_id), fault=repr(fault))
 
     async def list_winners(self) -> bool:
         """Know every winner up to the statement held; return False when the ledger is away."""
