@@ -29,6 +29,10 @@ from shared.secrets import Secrets, SecretsError
 from shared.settings import POSTGRES_VARIABLE, REDIS_VARIABLE
 from shared.web.logs import configure_logging
 
+_SCHEMES = {
+    POSTGRES_VARIABLE: ("postgresql", "postgres"),
+    REDIS_VARIABLE: ("redis", "rediss", "unix"),
+}
 _READY_PATIENCE_S = 60.0
 _READY_POLL_S = 0.1
 
@@ -116,6 +120,8 @@ class _Deployment:
                 loop.remove_signal_handler(number)
 
     async def _start(self) -> None:
+        _check_scheme(POSTGRES_VARIABLE, self._given_postgres)
+        _check_scheme(REDIS_VARIABLE, self._given_redis)
         secrets = Secrets.load(self._data.path)
         if not (self._given_postgres and self._given_redis):
             await self._servers.start()
@@ -217,6 +223,14 @@ class _Deployment:
     @property
     def _redis_url(self) -> str:
         return self._given_redis or self._servers.redis_url
+
+
+def _check_scheme(variable: str, url: str | None) -> None:
+    """Refuse a URL of another kind, without showing it: it may hold a password."""
+    accepted = _SCHEMES[variable]
+    if url and url.partition("://")[0] not in accepted:
+        wanted = " or ".join(f"{scheme}://" for scheme in accepted)
+        raise ServeError(f"{variable} must begin with {wanted}.")
 
 
 async def _ready(listener: Listener) -> None:

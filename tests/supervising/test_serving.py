@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import aiohttp
 import asyncpg
+import pytest
 
 from shared.embedded.datadir import DataDir
 from shared.embedded.processes import start_mark
@@ -141,6 +142,21 @@ async def test_given_servers_are_used_and_left_alone(
         assert await ask(given.postgres_url, "SELECT 1") == 1
     finally:
         await given.stop()
+
+
+@pytest.mark.parametrize(
+    ("variable", "wanted"),
+    [("FAIRDROP_POSTGRES_URL", "postgresql://"), ("FAIRDROP_REDIS_URL", "rediss:// or unix://")],
+)
+async def test_a_url_of_another_kind_is_refused_unseen(
+    start_serve: StartServe, variable: str, wanted: str
+) -> None:
+    serve = start_serve(**{variable: "amqp://somebody:secret@127.0.0.1/x"})
+    assert await serve.stopped() == 1
+    assert f"{variable} must begin with" in serve.log
+    assert wanted in serve.log
+    assert "secret" not in serve.log
+    assert "Traceback" not in serve.log
 
 
 async def test_a_given_database_that_does_not_answer(start_serve: StartServe) -> None:
