@@ -8,13 +8,15 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from services.campaign.app import create
 from shared.auth.development_keys import DevelopmentIssuer
 from shared.db.urls import service_url
 from shared.embedded.servers import EmbeddedServers
 from shared.gate.gate import connect
 from shared.settings import Settings
-from tests.campaign.desk import Desk, serving
+from tests.campaign.desk import Desk
 from tests.databases import SECRETS, TEMPLATE, CloneDatabase, execute
+from tests.serving import environment_of, serving
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -40,7 +42,7 @@ async def desk(
     )
     owner = await asyncpg.connect(campaign_database)
     redis = connect(servers.redis_url)
-    async with serving(settings) as url, aiohttp.ClientSession(url) as http:
+    async with serving(create(environment_of(settings))) as url, aiohttp.ClientSession(url) as http:
         desk = Desk(http, issuer, owner, redis)
         yield desk
         await desk.assert_books_are_sound()

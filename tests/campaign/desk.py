@@ -1,30 +1,18 @@
 """The campaign service under test, and the staff who call it."""
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import aiohttp
 import asyncpg
-import uvicorn
 from redis.asyncio import Redis
 
-from services.campaign.app import create
 from shared.auth.development_keys import DevelopmentIssuer
 from shared.bookkeeping.accounts import family_of
 from shared.bookkeeping.invariants import check_books
 from shared.gate import keys
-from shared.settings import Settings
-from shared.tasks import TaskOwner
-from shared.web.server import server_config
 from tests.callers import Caller
-
-_POLL_S = 0.01
-_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +59,3 @@ class Desk:
         if not found:
             return None
         return int(found[b"version"]), int(found[b"permits"]), found[b"state"].decode()
-
-
-@asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[str]:
-    """Serve the real app on a free port of this process until the block ends."""
-    app = create(
-        {
-            "FAIRDROP_POSTGRES_URL": settings.postgres_url,
-            "FAIRDROP_REDIS_URL": settings.redis_url,
-            "FAIRDROP_DATA": str(settings.data_dir),
-        }
-    )
-    server = uvicorn.Server(server_config(app))
-    tasks = TaskOwner()
-    # The protocol is named, or asyncio would leave Nagle's algorithm on: 40 ms a request.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
-        # Not serve(): that would take the test runner's signals.
-        tasks.spawn(server._serve([listener]), name="campaign")
-        for _ in range(int(_PATIENCE_S / _POLL_S)):
-            if server.started:
-                break
-            await asyncio.sleep(_POLL_S)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await tasks.close(grace_s=_PATIENCE_S)

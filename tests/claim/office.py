@@ -1,18 +1,14 @@
 """The claim service under test, and the residents who call it."""
 
-import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
 from uuid import UUID
 
 import aiohttp
 import asyncpg
-import uvicorn
 from redis.asyncio import Redis
 
 from services.claim.app import create, create_api
@@ -22,14 +18,11 @@ from shared.gate.gate import Gate
 from shared.gate.statement import READ_STATEMENT, Statement
 from shared.ids import city_of
 from shared.settings import Settings
-from shared.tasks import TaskOwner
-from shared.web.server import server_config
 from tests import builders
 from tests.builders import DropTerms
 from tests.callers import Answer, Caller
+from tests.serving import environment_of, serving
 
-_POLL_S = 0.01
-_PATIENCE_S = 10.0
 _numbers = count(1)
 
 
@@ -127,36 +120,11 @@ async def claim(
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:  # noqa: ANN401 - an ASGI app
-    """Serve an app of the claim service on a free port of this process until the block ends."""
-    server = uvicorn.Server(server_config(app))
-    tasks = TaskOwner()
-    # The protocol is named, or asyncio would leave Nagle's algorithm on: 40 ms a request.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
-        # Not serve(): that would take the test runner's signals.
-        tasks.spawn(server._serve([listener]), name="claim")
-        for _ in range(int(_PATIENCE_S / _POLL_S)):
-            if server.started:
-                break
-            await asyncio.sleep(_POLL_S)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await tasks.close(grace_s=_PATIENCE_S)
-
-
-@asynccontextmanager
 async def office_of(
     settings: Settings, owner: asyncpg.Connection, redis: Redis
 ) -> AsyncIterator[Office]:
     """Serve both forms of the service: the claim endpoint ahead of the framework, and without."""
-    environ = {
-        "FAIRDROP_POSTGRES_URL": settings.postgres_url,
-        "FAIRDROP_REDIS_URL": settings.redis_url,
-        "FAIRDROP_DATA": str(settings.data_dir),
-    }
+    environ = environment_of(settings)
     served = create(environ)
     async with (
         serving(served) as url,

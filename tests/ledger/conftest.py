@@ -1,7 +1,5 @@
 """The ledger service on a database with two cities, and the staff who read it."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
-import uvicorn
 from fastapi import FastAPI
 
 from services.ledger.app import create
@@ -21,16 +18,13 @@ from shared.auth.development_keys import DevelopmentIssuer
 from shared.db.urls import service_url
 from shared.embedded.servers import EmbeddedServers
 from shared.gate.gate import connect
-from shared.tasks import TaskOwner
-from shared.web.server import server_config
 from tests import builders
 from tests.builders import Programme
 from tests.callers import Caller
 from tests.databases import SECRETS, TEMPLATE, CloneDatabase
+from tests.serving import serving
 
 CITY, OTHER_CITY = "330100", "440300"
-_START_POLL_S = 0.01
-_GRACE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,24 +120,3 @@ async def write_book(owner: asyncpg.Connection) -> Book:
     assert await builders.release(owner, won[1], reopen=False) == "released"
     other = await builders.make_programme(owner, city_code=OTHER_CITY, funded_fen=77)
     return Book(programme, drop_id, funded_at, other)
-
-
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """Serve the app on a free port of this process until the block ends."""
-    server = uvicorn.Server(server_config(app))
-    tasks = TaskOwner()
-    # asyncio sends small answers at once only on sockets whose protocol is named.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        # Not serve(): that would take the test runner's signals.
-        tasks.spawn(server._serve([listener]), name="ledger")
-        async with asyncio.timeout(_GRACE_S):
-            while not server.started:  # noqa: ASYNC110 - uvicorn offers only the flag
-                await asyncio.sleep(_START_POLL_S)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await tasks.close(grace_s=_GRACE_S)
