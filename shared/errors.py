@@ -5,6 +5,7 @@
     │   ├── InvalidRequest         422 invalid_request
     │   ├── Unauthenticated        401 unauthenticated
     │   ├── Forbidden              403 forbidden
+    │   ├── SamePerson             403 same_person
     │   ├── NotFound               404 not_found
     │   ├── MethodNotAllowed       405 method_not_allowed
     │   ├── PayloadTooLarge        413 payload_too_large
@@ -85,6 +86,12 @@ class Forbidden(Refusal):
     code = "forbidden"
     status = 403
     title = "The token does not allow this."
+
+
+class SamePerson(Refusal):
+    code = "same_person"
+    status = 403
+    title = "Who asked for this does not approve it: it needs a second person."
 
 
 class NotFound(Refusal):

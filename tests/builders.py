@@ -62,8 +62,12 @@ async def make_programme(
     city_code: str = CITY_CODE,
     shares: Mapping[str, int] = SHARES,
     funded_fen: int = 10**9,
+    pool: str | None = None,
 ) -> Programme:
-    """Make a programme whose funders have each paid in `funded_fen` (0: nothing yet)."""
+    """Make a programme whose funders have each paid in `funded_fen` (0: nothing yet).
+
+    The funder `pool`, if there is one, is the merchants' own and has promised its part.
+    """
     city_id = await connection.fetchval("SELECT campaign.city_number($1)", city_code)
     programme = Programme(new_id(city_id), shares)
     await connection.execute(
@@ -74,11 +78,13 @@ async def make_programme(
     for position, (funder_id, share_bp) in enumerate(shares.items()):
         await connection.execute(
             "INSERT INTO campaign.funders (city_id, programme_id, funder_id, position, name, kind,"
-            " share_bp, mode) VALUES ($1, $2, $3, $4, $3, 'government', $5, 'cash')",
+            " share_bp, mode) VALUES ($1, $2, $3, $4, $3, $6, $5, $7)",
             *(city_id, programme.programme_id, funder_id, position, share_bp),
+            *(("merchant_pool", "pledge") if funder_id == pool else ("government", "cash")),
         )
         if funded_fen:
-            await fund(connection, programme, funder_id, funded_fen)
+            kind = "J2" if funder_id == pool else "J1"
+            await fund(connection, programme, funder_id, funded_fen, kind)
     return programme
 
 

@@ -28,8 +28,11 @@ SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
-    "max_connections": "100",
+    # Every process of every service has pools of its own; four claim processes alone take 64.
+    "max_connections": "200",
     "shared_buffers": "128MB",
+    # A batch at the tills holds an advisory lock for each request and each kind of each claim.
+    "max_locks_per_transaction": "256",
     "jit": "off",
     "max_wal_senders": "0",
     "logging_collector": "off",

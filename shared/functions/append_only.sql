@@ -17,7 +17,10 @@ DECLARE
 BEGIN
     FOREACH v_table IN ARRAY ARRAY[
         'ledger.accounts', 'ledger.journals', 'ledger.transfers',
-        'campaign.fundings', 'campaign.drop_changes', 'claim.claim_releases'
+        'campaign.fundings', 'campaign.drop_changes', 'claim.claim_releases',
+        'redeem.expiries', 'ledger.settlement_records', 'ledger.custody_moves',
+        'ledger.statements', 'ledger.statement_lines', 'ledger.reconciliations', 'ledger.matches',
+        'ledger.differences'
     ]::regclass[]
     LOOP
         EXECUTE format(
@@ -29,10 +32,21 @@ BEGIN
             ' FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()', v_table
         );
     END LOOP;
-    -- A claim is released, never removed; its serial is never used again.
-    CREATE OR REPLACE TRIGGER append_only BEFORE DELETE ON claim.claims
-        FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change();
-    CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON claim.claims
-        FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+    -- These change, as a claim that is released does, and are never removed.
+    FOREACH v_table IN ARRAY ARRAY[
+        'claim.claims', 'redeem.vouchers', 'redeem.redemptions', 'redeem.requests',
+        'redeem.instructions', 'ledger.payouts', 'ledger.payout_items', 'ledger.funder_returns',
+        'ledger.breaks'
+    ]::regclass[]
+    LOOP
+        EXECUTE format(
+            'CREATE OR REPLACE TRIGGER append_only BEFORE DELETE ON %s'
+            ' FOR EACH ROW EXECUTE FUNCTION ledger.refuse_change()', v_table
+        );
+        EXECUTE format(
+            'CREATE OR REPLACE TRIGGER append_only_truncate BEFORE TRUNCATE ON %s'
+            ' FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()', v_table
+        );
+    END LOOP;
 END
 $$;

@@ -1,5 +1,6 @@
 -- Book money that came in (J1), a promise (J2), or a promise paid (J3).
--- Returns 'booked', 'unknown_funder', or 'pledge_exceeded' when more is paid than was promised.
+-- Returns 'booked', 'unknown_funder', 'pledge_exceeded' when more is paid than was promised, or
+-- 'pledge_absorbed' when it is committed to drops that take it off what merchants are paid (J11).
 CREATE OR REPLACE FUNCTION campaign.fund(
     p_city smallint,
     p_programme uuid,
@@ -32,6 +33,14 @@ BEGIN
         AND ledger.guarded_balance(p_city, p_programme, v_credit) < p_amount_fen
     THEN
         RETURN 'pledge_exceeded';
+    ELSIF p_journal_kind = 'J3' AND EXISTS (
+        SELECT 1 FROM campaign.funders
+        WHERE city_id = p_city AND programme_id = p_programme AND funder_id = p_funder
+            AND kind = 'merchant_pool' AND mode = 'pledge'
+    ) AND ledger.guarded_balance(p_city, p_programme, v_credit)
+        - campaign.committed_pledge(p_city, p_programme, p_funder) < p_amount_fen
+    THEN
+        RETURN 'pledge_absorbed';
     END IF;
 
     INSERT INTO campaign.fundings (

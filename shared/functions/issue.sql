@@ -66,6 +66,10 @@ BEGIN
         WHEN v_now < d.restocked_at + interval '1.25 seconds' THEN 0 ELSE d.quota - d.live
     END;
     v_now := greatest(v_now, d.opens_at);
+    -- The end of a cohort came while this batch waited for it: it would win what is over.
+    IF v_refusal IS NULL AND v_free > 0 AND NOT claim.enter_cohorts(p_city, p_drop, v_now) THEN
+        v_refusal := 'busy';
+    END IF;
 
     WITH attempt AS MATERIALIZED (
         SELECT a.*, row_number() OVER (

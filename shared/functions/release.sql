@@ -2,7 +2,8 @@
 -- p_reopen: the pack goes back on sale (J7a, outstanding -> reserved); otherwise it is withdrawn,
 -- its money returns to available (J7b) and the quota shrinks by one. A closed drop takes nothing
 -- back: its packs are always withdrawn.
--- outcome: 'released', 'not_found', 'released_before'.
+-- Nothing is given back of which a voucher is held or redeemed ('in_use'), or has expired.
+-- outcome: 'released', 'not_found', 'released_before', 'in_use', 'expired'.
 CREATE OR REPLACE FUNCTION claim.release(
     p_city smallint,
     p_claim uuid,
@@ -39,21 +40,40 @@ BEGIN
     SELECT * INTO c FROM claim.claims
     WHERE city_id = p_city AND claim_id = p_claim
     FOR NO KEY UPDATE;
+    v_now := campaign.now();
+    PERFORM claim.share_cohorts(p_city, ARRAY[p_claim], v_now);
+    v_now := greatest(v_now, campaign.now());
     outcome := CASE
         WHEN d.drop_id IS NULL OR c.claim_id IS NULL THEN 'not_found'
         WHEN c.state <> 'live' THEN 'released_before'
+        WHEN EXISTS (
+            SELECT 1 FROM redeem.vouchers AS v
+            WHERE v.city_id = p_city AND v.claim_id = p_claim AND v.state IN ('held', 'redeemed')
+        ) THEN 'in_use'
+        WHEN EXISTS (
+            SELECT 1
+            FROM claim.cohorts_of(p_city, ARRAY[p_claim]) AS k
+            LEFT JOIN redeem.expiries AS e
+                ON e.city_id = p_city AND e.drop_id = k.drop_id AND e.kind_id = k.kind_id
+                AND e.valid_until = k.valid_until
+            WHERE v_now >= k.valid_until OR e.expired_at IS NOT NULL
+        ) THEN 'expired'
         ELSE 'released'
     END;
 
     IF outcome = 'released' THEN
-        v_now := campaign.now();
         v_kind := CASE WHEN p_reopen AND d.state <> 'closed' THEN 'J7a' ELSE 'J7b' END;
         UPDATE claim.claims SET
             state = 'released', released_at = v_now, released_version = d.version + 1
         WHERE city_id = p_city AND claim_id = p_claim;
+        UPDATE redeem.vouchers SET state = 'void', remaining_fen = 0
+        WHERE city_id = p_city AND claim_id = p_claim AND state = 'open';
         INSERT INTO claim.claim_releases (
             city_id, claim_id, drop_id, version, journal_kind, reason, actor, released_at
         ) VALUES (p_city, p_claim, d.drop_id, d.version + 1, v_kind, p_reason, p_actor, v_now);
+        IF v_kind = 'J7b' THEN
+            PERFORM campaign.lock_money(p_city, d.programme_id);
+        END IF;
         SELECT
             array_agg(format('outstanding:%s:%s', s.funder_id, d.drop_id)),
             array_agg(CASE v_kind
@@ -67,6 +87,9 @@ BEGIN
             p_city, d.programme_id, v_kind, p_claim::text, d.drop_id, p_actor, v_now,
             v_outstanding, v_credits, v_amounts
         );
+        IF v_kind = 'J7b' AND d.rail = 'ecny' THEN
+            PERFORM ledger.move_custody(d, -campaign.pack_cash(d), p_actor, v_now);
+        END IF;
         UPDATE campaign.drops SET
             live = live - 1,
             quota = quota - CASE v_kind WHEN 'J7a' THEN 0 ELSE 1 END,

@@ -53,6 +53,7 @@ async def migrate(owner_url: str, secrets: Secrets, *, development: bool = False
                 " VALUES (true, 0, $1) ON CONFLICT DO NOTHING",
                 development,
             )
+            await connection.execute("SELECT ledger.fill_custody()")
             grants = files("shared.migrations") / "grants.sql"
             await connection.execute(grants.read_text())
     finally:

@@ -1,6 +1,6 @@
 """The tables, one module per schema. Importing this package registers every model."""
 
-from shared.tables import campaign, claim, ledger
+from shared.tables import campaign, claim, ledger, merchants, reconciling, redeem, settling
 from shared.tables.model import Model
 
-__all__ = ["Model", "campaign", "claim", "ledger"]
+__all__ = ["Model", "campaign", "claim", "ledger", "merchants", "reconciling", "redeem", "settling"]

@@ -1,4 +1,4 @@
-"""Schema `campaign`: programmes, funders, drops.
+"""Schema `campaign`: programmes, funders, drops. Merchants and terminals are in merchants.py.
 
 Written by services.campaign through its server-side functions; `claim.issue` and `claim.release`
 count on the drop's row.
@@ -20,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -138,7 +139,8 @@ class Drop(Model):
     """A timed drop. This row is the lock of the drop and the truth about its stock.
 
     `version` grows with every change that the gate must learn; (version) -> (remaining, state,
-    window) is a function, so an older statement never overrides a newer one.
+    window) is a function, so an older statement never overrides a newer one. `absorbs` is settled
+    at publish: the merchants' own share is taken off what they are paid (J11), not paid in.
     """
 
     __tablename__ = "drops"
@@ -169,8 +171,22 @@ class Drop(Model):
             " OR state = 'closed' OR published_at IS NOT NULL",
             name="only_published_drops_issue",
         ),
-        Index("drops_by_programme", "city_id", "programme_id", "opens_at"),
-        Index("drops_by_state", "city_id", "state", "opens_at"),
+        # The predicates are true of every row, and implied by the searches that these are for. On a
+        # table known to be empty all indexes cost the same, and a search for a drop would take one.
+        Index(
+            "drops_by_programme",
+            "city_id",
+            "programme_id",
+            "opens_at",
+            postgresql_where=text("programme_id IS NOT NULL"),
+        ),
+        Index(
+            "drops_by_state",
+            "city_id",
+            "state",
+            "opens_at",
+            postgresql_where=text("state IS NOT NULL"),
+        ),
         # Every batch updates this row: room on its page keeps the update off the indexes (HOT).
         {"schema": "campaign", "postgresql_with": {"fillfactor": "50"}},
     )
@@ -198,6 +214,7 @@ class Drop(Model):
     created_at: Mapped[Moment]
     created_by: Mapped[str] = mapped_column(Text)
     published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    absorbs: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
 
 class DropChange(Model):

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     DateTime,
     ForeignKeyConstraint,
@@ -17,7 +18,6 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -115,7 +115,15 @@ class Claim(Model):
             " AND (state = 'live') = (released_version IS NULL)",
             name="released_claims_say_when",
         ),
-        UniqueConstraint("city_id", "drop_id", "serial", name="claims_serial_key"),
+        # True of every row, and implied by a search for serials: a claim is not looked up by it.
+        Index(
+            "claims_serial_key",
+            "city_id",
+            "drop_id",
+            "serial",
+            unique=True,
+            postgresql_where=text("serial IS NOT NULL"),
+        ),
         Index(
             "claims_live_person_key",
             "city_id",
@@ -174,7 +182,10 @@ class ClaimRelease(Model):
 
 
 class ExpiryCohort(Model):
-    """The vouchers of one kind that end at one instant; made with their first claim."""
+    """The vouchers of one kind that end at one instant; made with their first claim.
+
+    `expired` repeats what `redeem.expiries` says, so that the sweep finds what is due by an index.
+    """
 
     __tablename__ = "expiry_cohorts"
     __table_args__ = (
@@ -187,6 +198,7 @@ class ExpiryCohort(Model):
             ],
             name="expiry_cohorts_kind_fkey",
         ),
+        Index("expiry_cohorts_due", "city_id", "valid_until", postgresql_where=text("NOT expired")),
         {"schema": "claim"},
     )
     city_id: Mapped[CityKey]
@@ -194,6 +206,7 @@ class ExpiryCohort(Model):
     kind_id: Mapped[TextKey]
     valid_until: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
     opened_at: Mapped[Moment]
+    expired: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
 
 class Attempt(Model):

@@ -62,7 +62,15 @@ class Account(Model):
             ["campaign.programmes.city_id", "campaign.programmes.programme_id"],
             name="accounts_programme_fkey",
         ),
-        UniqueConstraint("city_id", "programme_id", "code", name="accounts_code_key"),
+        # True of every row, as for transfers: each transfer looks both its accounts up by id.
+        Index(
+            "accounts_code_key",
+            "city_id",
+            "programme_id",
+            "code",
+            unique=True,
+            postgresql_where=text("code IS NOT NULL"),
+        ),
         CheckConstraint("split_part(code, ':', 1) = family", name="code_begins_with_its_family"),
         {"schema": "ledger"},
     )
@@ -108,10 +116,24 @@ class Journal(Model):
             ["campaign.programmes.city_id", "campaign.programmes.programme_id"],
             name="journals_programme_fkey",
         ),
-        UniqueConstraint("city_id", "kind", "event", name="journals_identity_key"),
         UniqueConstraint("city_id", "journal_id", "programme_id", name="journals_book_key"),
         CheckConstraint("kind ~ '^J[0-9]+[a-z]?$'", name="journal_kind_is_a_number"),
-        Index("journals_by_programme", "city_id", "programme_id", "posted_at"),
+        # True of every row, as for transfers: each transfer looks its journal up by id.
+        Index(
+            "journals_identity_key",
+            "city_id",
+            "kind",
+            "event",
+            unique=True,
+            postgresql_where=text("event IS NOT NULL"),
+        ),
+        Index(
+            "journals_by_programme",
+            "city_id",
+            "programme_id",
+            "posted_at",
+            postgresql_where=text("posted_at IS NOT NULL"),
+        ),
         {"schema": "ledger"},
     )
     city_id: Mapped[CityKey]
@@ -174,6 +196,9 @@ class Transfer(Model):
             "debit_account_id",
             "journal_id",
             "line",
+            # True of every row: without it, a search by the other side would read this one, as all
+            # indexes of a table known to be empty cost the same.
+            postgresql_where=text("debit_account_id IS NOT NULL"),
         ),
         Index(
             "transfers_by_credit",
@@ -182,6 +207,7 @@ class Transfer(Model):
             "credit_account_id",
             "journal_id",
             "line",
+            postgresql_where=text("credit_account_id IS NOT NULL"),
         ),
         {"schema": "ledger"},
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -50,7 +50,8 @@ class Service:
 
     `resources` opens what the service needs, puts it on `app.state` and closes it in reverse;
     `probes` name the dependencies that `/readyz` asks; `translate` turns a fault that escaped a
-    route into what the client is told, or None for 500; `errors` may come from any operation.
+    route into what the client is told, or None for 500; `errors` may come from any operation;
+    `body_bytes_max_at` are the paths that take larger bodies, such as files.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Service:
     errors: Sequence[type[AppError]] = ()
     translate: Translate = _translates_nothing
     body_bytes_max: int = BODY_BYTES_MAX
+    body_bytes_max_at: Mapping[str, int] = field(default_factory=dict)
 
 
 def create_app(service: Service) -> FastAPI:
@@ -93,6 +95,7 @@ def create_app(service: Service) -> FastAPI:
                 Edge,
                 metrics=metrics,
                 body_bytes_max=service.body_bytes_max,
+                body_bytes_max_at=service.body_bytes_max_at,
                 translate=service.translate,
             )
         ],

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -39,18 +39,26 @@ class Edge:
     """
 
     def __init__(
-        self, app: "ASGIApp", *, metrics: Metrics, body_bytes_max: int, translate: Translate
+        self,
+        app: "ASGIApp",
+        *,
+        metrics: Metrics,
+        body_bytes_max: int,
+        body_bytes_max_at: Mapping[str, int],
+        translate: Translate,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._body_bytes_max = body_bytes_max
+        self._body_bytes_max_at = body_bytes_max_at
         self._translate = translate
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._body_bytes_max)
+        body_bytes_max = self._body_bytes_max_at.get(scope["path"], self._body_bytes_max)
+        exchange = _Exchange(scope, receive, send, body_bytes_max)
         bound = structlog.contextvars.bind_contextvars(**exchange.identity.logged())
         try:
             await self._serve(exchange)
@@ -59,7 +67,7 @@ class Edge:
             structlog.contextvars.reset_contextvars(**bound)
 
     async def _serve(self, exchange: "_Exchange") -> None:
-        refusal = _refusal_at_the_door(exchange.scope, self._body_bytes_max)
+        refusal = _refusal_at_the_door(exchange.scope, exchange.body_bytes_max)
         if refusal is not None:
             await exchange.answer(refusal, close=_is_too_long_to_drain(exchange.scope))
             return
@@ -106,15 +114,15 @@ class _Exchange:
         self.status: int | None = None
         self._receive = receive
         self._send = send
+        self.body_bytes_max = body_bytes_max
         self._body_bytes = 0
-        self._body_bytes_max = body_bytes_max
         scope.setdefault("state", {})["request_id"] = self.identity.request_id
 
     async def receive(self) -> "Message":
         message = await self._receive()
         if message["type"] == "http.request":
             self._body_bytes += len(message.get("body", b""))
-            if self._body_bytes > self._body_bytes_max:
+            if self._body_bytes > self.body_bytes_max:
                 # The framework turns any other exception from here into a 400 of its own.
                 raise HTTPException(413, headers={"connection": "close"})
         return message

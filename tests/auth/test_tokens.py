@@ -108,7 +108,12 @@ BAD_HEADERS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(
-    "claims", [{name: bad} for name, values in BAD_CLAIMS.items() for bad in values], ids=repr
+    "claims",
+    [
+        pytest.param({name: bad}, id=f"{name}-{number}")
+        for name, values in BAD_CLAIMS.items()
+        for number, bad in enumerate(values)
+    ],
 )
 def test_a_signed_token_with_bad_claims_is_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):

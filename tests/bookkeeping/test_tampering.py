@@ -1,5 +1,6 @@
 """Each kind of tampering is found by the invariants it breaks, and by no other."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest_asyncio
 
 from shared.bookkeeping.invariants import check_books, queries
 from tests import builders
+from tests.bookkeeping import redeemed, redemption_tampering
 from tests.bookkeeping.tampering import CASES, NAMES, Tampering
 from tests.builders import DropTerms
 from tests.databases import TEMPLATE, CloneDatabase
@@ -45,15 +47,29 @@ async def sound_database(clone_database: CloneDatabase) -> str:
     return name
 
 
-@pytest_asyncio.fixture
-async def tampered(
-    sound_database: str, clone_database: CloneDatabase
-) -> AsyncIterator[asyncpg.Connection]:
-    """A superuser who has switched every trigger and foreign key off."""
-    connection = await asyncpg.connect(await clone_database(sound_database))
-    await connection.execute("SET session_replication_role = replica")
-    yield connection
-    await connection.close()
+@pytest_asyncio.fixture(scope="session")
+async def redeemed_database(clone_database: CloneDatabase) -> str:
+    """The name of a database whose vouchers met every end there is, and whose books are sound."""
+    connection = await asyncpg.connect(await clone_database(TEMPLATE))
+    try:
+        await redeemed.live(connection)
+        await connection.execute(redemption_tampering.NAMES)
+        assert await offenders(connection) == {}
+        name: str = await connection.fetchval("SELECT current_database()")
+    finally:
+        await connection.close()
+    return name
+
+
+@contextlib.asynccontextmanager
+async def tampering_with(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Log in as a superuser who has switched every trigger and foreign key off."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def offenders(connection: asyncpg.Connection) -> dict[str, list[dict[str, Any]]]:
@@ -62,8 +78,23 @@ async def offenders(connection: asyncpg.Connection) -> dict[str, list[dict[str, 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 async def test_tampering_is_found_by_the_right_checks(
-    tampered: asyncpg.Connection, case: Tampering
+    sound_database: str, clone_database: CloneDatabase, case: Tampering
 ) -> None:
+    async with tampering_with(await clone_database(sound_database)) as tampered:
+        await assert_found(tampered, case)
+
+
+@pytest.mark.parametrize(
+    "case", redemption_tampering.CASES.values(), ids=redemption_tampering.CASES.keys()
+)
+async def test_tampering_with_redemptions_is_found_by_the_right_checks(
+    redeemed_database: str, clone_database: CloneDatabase, case: Tampering
+) -> None:
+    async with tampering_with(await clone_database(redeemed_database)) as tampered:
+        await assert_found(tampered, case)
+
+
+async def assert_found(tampered: asyncpg.Connection, case: Tampering) -> None:
     await tampered.execute(case.statement)
     found = await offenders(tampered)
     assert found.keys() == case.found_by
@@ -72,5 +103,6 @@ async def test_tampering_is_found_by_the_right_checks(
 
 
 def test_every_check_is_proven_by_a_tampering() -> None:
-    proven = frozenset[str]().union(*(case.found_by for case in CASES.values()))
+    cases = [*CASES.values(), *redemption_tampering.CASES.values()]
+    proven = frozenset[str]().union(*(case.found_by for case in cases))
     assert {query.name for query in queries()} == proven

@@ -31,7 +31,7 @@ SETTINGS = {
     "data_checksums": "on",
     "jit": "off",
     "listen_addresses": "",
-    "max_connections": "100",
+    "max_connections": "200",
     "shared_buffers": "128MB",
     "server_encoding": "UTF8",
     "password_encryption": "scram-sha-256",

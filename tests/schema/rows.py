@@ -9,9 +9,10 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.ids import city_of
+from shared.ids import city_of, new_id
 from tests import builders
 from tests.builders import DropTerms
+from tests.schema.played import play
 
 NEW_ID = "gen_random_uuid()"
 
@@ -42,6 +43,22 @@ FRESH: Mapping[str, Fresh] = {
     "campaign.drop_changes": Fresh({"version": "version + 1000"}),
     "campaign.voucher_kinds": Fresh({"kind_id": "'other'", "position": "100"}),
     "campaign.kind_shares": Fresh({"funder_id": "'third'"}),
+    "campaign.merchants": Fresh(
+        {
+            "merchant_id": NEW_ID,
+            "state": "'pending'",
+            "approved_at": "NULL",
+            "approved_by": "NULL",
+        }
+    ),
+    "campaign.enrolments": Fresh(
+        {
+            "programme_id": "(SELECT p.programme_id FROM campaign.programmes AS p"
+            " WHERE p.city_id = enrolments.city_id AND p.programme_id <> enrolments.programme_id"
+            " LIMIT 1)"
+        }
+    ),
+    "campaign.terminals": Fresh({"terminal_id": NEW_ID, "key_id": "'another'"}),
     "campaign.idempotency_keys": Fresh({"key": "'another'"}),
     "claim.persons": Fresh({"person_id": NEW_ID}),
     "claim.person_identities": Fresh({"identity_hash": "sha256('somebody')"}),
@@ -60,6 +77,21 @@ FRESH: Mapping[str, Fresh] = {
     ),
     "claim.expiry_cohorts": Fresh({"valid_until": "valid_until + interval '1 day'"}),
     "claim.attempts": Fresh({"attempt_no": "attempt_no + 1000"}),
+    "redeem.vouchers": Fresh({"position": "63"}, copies="state = 'redeemed'"),
+    "redeem.redemptions": Fresh(
+        {
+            "redemption_id": NEW_ID,
+            "claim_id": "(SELECT claim_id FROM unused)",
+            "position": "(SELECT position FROM unused)",
+            "draw_seq": "draw_seq + 1000",
+        },
+        copies="state = 'captured' AND rail = 'bank'",
+    ),
+    "redeem.requests": Fresh({"request_no": "'another'"}, copies="operation = 'redeem'"),
+    "redeem.instructions": Fresh(
+        {"instruction_id": NEW_ID, "state": "'rejected'"}, copies="state = 'confirmed'"
+    ),
+    "redeem.expiries": Fresh({"kind_id": "'book'"}),
     "ledger.account_families": Fresh({"family": "'another'"}),
     "ledger.accounts": Fresh(
         {"account_id": "account_id + 1000", "code": "'available:another'"},
@@ -73,6 +105,25 @@ FRESH: Mapping[str, Fresh] = {
     ),
     "ledger.journals": Fresh({"journal_id": NEW_ID, "event": "'another'"}),
     "ledger.transfers": Fresh({"line": "100"}),
+    "ledger.settlement_records": Fresh({"settlement_id": NEW_ID}, copies="record_type = 'REDEEM'"),
+    "ledger.settlement_batches": Fresh({"batch_id": NEW_ID}),
+    "ledger.payouts": Fresh({"payout_id": NEW_ID}),
+    "ledger.payout_items": Fresh(
+        {
+            "settlement_id": "(SELECT s.settlement_id FROM ledger.settlement_records AS s"
+            " WHERE s.record_type = 'EXPIRY_RETURN' LIMIT 1)"
+        }
+    ),
+    "ledger.funder_returns": Fresh({"return_id": NEW_ID, "funder_id": "'platform'"}),
+    "ledger.custody_moves": Fresh({"move_id": NEW_ID}),
+    "ledger.statements": Fresh(
+        {"statement_id": NEW_ID, "version": "version + 1000", "sha256": "sha256('another')"}
+    ),
+    "ledger.statement_lines": Fresh({"line_no": "line_no + 1000"}),
+    "ledger.reconciliations": Fresh({"reconciliation_id": NEW_ID}),
+    "ledger.matches": Fresh({"line_no": "line_no + 1000", "journal_id": NEW_ID}),
+    "ledger.differences": Fresh({"place": "place + 1000"}),
+    "ledger.breaks": Fresh({"break_id": NEW_ID, "subject": "'another'"}),
 }
 """Every table but `campaign.clock`, which has one row and never a second."""
 
@@ -84,12 +135,21 @@ class Populated:
     programme_id: UUID
     live_drop: UUID
     draft_drop: UUID
+    pending_merchant: UUID
+
+    def drafted(self, table: str) -> Mapping[str, str]:
+        """Return what a fresh row must say where rows are added to a draft alone."""
+        if table in {"campaign.voucher_kinds", "campaign.kind_shares"}:
+            return {"drop_id": f"'{self.draft_drop}'"}
+        if table == "campaign.enrolments":
+            return {"merchant_id": f"'{self.pending_merchant}'"}
+        return {}
 
 
 async def populate(owner: asyncpg.Connection, city_code: str = builders.CITY_CODE) -> Populated:
     """Write at least one row into every table, through the functions where there is one."""
     programme = await builders.make_programme(owner, city_code=city_code)
-    await builders.make_programme(owner, city_code=city_code)
+    await play(owner, await builders.make_programme(owner, city_code=city_code))
     city_id = programme.city_id
     live = await builders.make_drop(owner, programme, DropTerms(quota=10))
     await builders.publish(owner, live)
@@ -107,14 +167,22 @@ async def populate(owner: asyncpg.Connection, city_code: str = builders.CITY_COD
         " outcome) VALUES ($1, $2, 1, now(), '\\x0102030405060708', 'won')",
         *(city_of(live), live),
     )
-    return Populated(programme.programme_id, live, draft)
+    pending = new_id(city_id)
+    await owner.execute(
+        "INSERT INTO campaign.merchants (city_id, merchant_id, name, categories, state, created_at,"
+        " created_by) VALUES ($1, $2, 'Book shop', '{books}', 'pending', now(), 'operator-1')",
+        *(city_id, pending),
+    )
+    return Populated(programme.programme_id, live, draft, pending)
 
 
-async def name_strangers(owner: asyncpg.Connection) -> None:
-    """Make `strangers`: for this session, a person without a claim."""
+async def name_rows(owner: asyncpg.Connection) -> None:
+    """Name, for this session, a person without a claim, and a voucher that waits to be redeemed."""
     await owner.execute(
         "CREATE TEMPORARY VIEW strangers AS SELECT person_id FROM claim.persons AS p WHERE NOT"
-        " EXISTS (SELECT 1 FROM claim.claims AS c WHERE c.person_id = p.person_id) LIMIT 1"
+        " EXISTS (SELECT 1 FROM claim.claims AS c WHERE c.person_id = p.person_id) LIMIT 1;"
+        "CREATE TEMPORARY VIEW unused AS SELECT claim_id, position FROM redeem.vouchers"
+        " WHERE state = 'open' ORDER BY claim_id, position LIMIT 1"
     )
 
 

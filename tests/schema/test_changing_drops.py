@@ -213,10 +213,11 @@ async def test_money_that_does_not_suffice_reserves_nothing(
 async def test_on_the_ecny_rail_only_cash_counts(
     owner: asyncpg.Connection, rail: str, kind: str, outcome: str
 ) -> None:
-    """The merchants' own share aside: a promise is as good as money there."""
+    """The merchants' own share aside: a promise is as good as money there, and stays a promise."""
     programme = await builders.make_programme(owner, funded_fen=0)
     await owner.execute(
-        "UPDATE campaign.funders SET kind = $2 WHERE programme_id = $1 AND funder_id = 'platform'",
+        "UPDATE campaign.funders SET kind = $2, mode = 'pledge'"
+        " WHERE programme_id = $1 AND funder_id = 'platform'",
         *(programme.programme_id, kind),
     )
     costs = pack_shares(programme)
@@ -232,6 +233,10 @@ async def test_on_the_ecny_rail_only_cash_counts(
         assert (await _change(owner, drop_id, "publish"))["outcome"] == outcome
         await builders.fund(owner, programme, "platform", 1, "J3")
         assert (await _change(owner, drop_id, "publish"))["outcome"] == "done"
+    cash = {"city": costs["city"], "platform": costs["platform"] if kind == "platform" else 0}
+    in_custody = sum(cash.values()) * QUOTA if rail == "ecny" else 0
+    assert await balance(owner, programme, "wallet:main") == in_custody
+    assert (await _row(owner, drop_id))["absorbs"] is (kind == "merchant_pool")
 
 
 async def test_two_drops_cannot_reserve_the_same_money(

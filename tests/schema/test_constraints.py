@@ -5,9 +5,12 @@ import pytest
 import pytest_asyncio
 
 from shared.migrations.migrate import SCHEMAS
-from tests.schema.rows import FRESH, insertion, name_strangers, populate
+from tests.schema import redemption_violations, violations
+from tests.schema.breaking import Row, Violation
+from tests.schema.rows import FRESH, insertion, name_rows, populate
 from tests.schema.undoing import undone
-from tests.schema.violations import VIOLATIONS, Row, Violation
+
+VIOLATIONS = {**violations.VIOLATIONS, **redemption_violations.VIOLATIONS}
 
 # CHECK, UNIQUE, PRIMARY KEY and FOREIGN KEY constraints, and unique indexes that are none.
 CATALOGUE = """
@@ -26,7 +29,7 @@ CATALOGUE = """
 @pytest_asyncio.fixture(scope="module")
 async def populated(owner: asyncpg.Connection) -> asyncpg.Connection:
     await populate(owner)
-    await name_strangers(owner)
+    await name_rows(owner)
     return owner
 
 

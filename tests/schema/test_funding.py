@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from shared.ids import new_id
 from tests import builders
-from tests.builders import OPERATOR, Programme
-from tests.schema.booked import assert_sound, balance, journal
+from tests.builders import OPERATOR, DropTerms, Programme
+from tests.schema.booked import assert_sound, balance, journal, pack_shares
 from tests.schema.undoing import undone
 
 ACCOUNTS = ("bank:main", "pledge:city", "available:city")
@@ -59,6 +59,25 @@ async def test_a_promise_is_paid_into_the_bank_and_no_further(
         )
         == 3
     )
+
+
+async def test_what_merchants_give_in_kind_is_not_paid_as_well(owner: asyncpg.Connection) -> None:
+    """Their promise is committed to a drop that takes it off what they are paid (J11)."""
+    programme = await builders.make_programme(
+        owner, shares={"city": 6667, "shops": 3333}, pool="shops", funded_fen=100_000
+    )
+    drop_id = await builders.make_drop(owner, programme, DropTerms(quota=10))
+    await builders.publish(owner, drop_id)
+    committed = 10 * pack_shares(programme)["shops"]
+    assert (await _fund(owner, programme, 100_000 - committed + 1, "J3", "shops"))[0] == (
+        "pledge_absorbed"
+    )
+    assert (await _fund(owner, programme, 100_001, "J3", "shops"))[0] == "pledge_exceeded"
+    assert (await _fund(owner, programme, 100_000 - committed, "J3", "shops"))[0] == "booked"
+    assert (await _fund(owner, programme, 1, "J3", "shops"))[0] == "pledge_absorbed"
+    # What the drop does not need any more may be paid.
+    assert await builders.change_drop(owner, drop_id, "close") == "done"
+    assert (await _fund(owner, programme, committed, "J3", "shops"))[0] == "booked"
 
 
 async def test_nobody_pays_for_a_stranger(owner: asyncpg.Connection, programme: Programme) -> None:

@@ -1,20 +1,26 @@
 """`migrate` on servers and databases as people bring them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import io
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from alembic import command
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from shared.db.durability import NotDurableError
-from shared.db.urls import service_url
+from shared.db.urls import service_url, sqlalchemy_url
 from shared.embedded import postgres
 from shared.embedded.datadir import DataDir
 from shared.embedded.servers import EmbeddedServers, erase
-from shared.migrations.migrate import DatabaseNewerError, migrate
-from tests import builders
+from shared.migrations import migrate as migrating
+from shared.migrations.migrate import DatabaseNewerError, alembic_config, migrate
+from tests import builders, tills
 from tests.databases import SECRETS, TEMPLATE, CloneDatabase, execute, in_database
 from tests.schema.booked import assert_sound
 from tests.schema.rows import populate
@@ -74,7 +80,8 @@ async def test_processes_migrate_one_by_one(servers: EmbeddedServers) -> None:
     await asyncio.gather(*(migrate(url, SECRETS) for _ in range(3)))
     owner = await asyncpg.connect(url)
     try:
-        await populate(owner)
+        drop_id = await builders.make_drop(owner, await builders.make_programme(owner))
+        await builders.publish(owner, drop_id)
         await assert_sound(owner)
         assert await owner.fetchval("SELECT development FROM campaign.clock") is False
         with pytest.raises(asyncpg.CheckViolationError) as refused:
@@ -82,6 +89,95 @@ async def test_processes_migrate_one_by_one(servers: EmbeddedServers) -> None:
         assert refused.value.constraint_name == "production_runs_on_real_time"
     finally:
         await owner.close()
+
+
+async def test_a_database_of_the_first_revision_is_carried_along(
+    servers: EmbeddedServers, clone_database: CloneDatabase
+) -> None:
+    """Claims and books stay as they were, and what was claimed then is redeemed now."""
+    source = await asyncpg.connect(await clone_database(TEMPLATE))
+    programme = await builders.make_programme(source)
+    drops = [await builders.make_drop(source, programme) for _ in range(3)]
+    won = []
+    for drop_id in drops[:2]:
+        await builders.publish(source, drop_id)
+        won.append((await builders.issue(source, drop_id, 4)).won)
+        await builders.release(source, won[-1][2], reopen=True)
+        await builders.release(source, won[-1][3], reopen=False)
+
+    url = in_database(servers.postgres_url, "of_the_first_revision")
+    await execute(servers.postgres_url, "CREATE DATABASE of_the_first_revision")
+    await _at_revision(url, "0001")
+    target = await asyncpg.connect(url)
+    try:
+        # An e-CNY drop, as they were then: nothing lay in custody.
+        await source.execute("UPDATE campaign.drops SET rail = 'ecny' WHERE drop_id = $1", drops[1])
+        tables = await _tables(target)
+        kept = {table: await _dump(source, *table) for table in tables}
+        await _load(target, kept)
+        await migrate(url, SECRETS, development=True)
+        await assert_sound(target)
+        for table, rows in kept.items():
+            lost = set(rows.splitlines()) - set((await _dump(target, *table)).splitlines())
+            # The cash moved into custody since.
+            assert not lost or table[1] == "balances", table
+
+        till = await tills.enrol_till(target, programme.programme_id)
+        await tills.redeem(target, till, won[0][0])
+        paid = await tills.redeem(target, till, won[1][0])
+        assert await tills.answer(target, paid, "confirmed") == "captured"
+        assert (await builders.issue(target, drops[0], 1)).outcomes == ["issued"]
+        await assert_sound(target)
+    finally:
+        await source.close()
+        await target.close()
+
+
+async def _at_revision(url: str, revision: str) -> None:
+    engine = create_async_engine(sqlalchemy_url(url), poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            for schema in migrating.SCHEMAS:
+                await connection.execute(text(f"CREATE SCHEMA {schema}"))
+            await connection.run_sync(lambda sync: command.upgrade(alembic_config(sync), revision))
+    finally:
+        await engine.dispose()
+
+
+Table = tuple[str, str, tuple[str, ...]]
+
+
+async def _tables(connection: asyncpg.Connection) -> list[Table]:
+    """Return each table's schema, name and columns."""
+    rows = await connection.fetch(
+        "SELECT relnamespace::regnamespace::text AS schema, relname, ARRAY("
+        "   SELECT attname::text FROM pg_attribute WHERE attrelid = pg_class.oid AND attnum > 0"
+        "   ORDER BY attnum) AS columns"
+        " FROM pg_class WHERE relkind = 'r' AND relnamespace::regnamespace::text = ANY ($1)",
+        migrating.SCHEMAS,
+    )
+    return [(row["schema"], row["relname"], tuple(row["columns"])) for row in rows]
+
+
+async def _dump(
+    connection: asyncpg.Connection, schema: str, name: str, columns: tuple[str, ...]
+) -> bytes:
+    copied = io.BytesIO()
+    await connection.copy_from_table(name, schema_name=schema, columns=columns, output=copied)
+    return copied.getvalue()
+
+
+async def _load(connection: asyncpg.Connection, kept: Mapping[Table, bytes]) -> None:
+    await connection.execute("SET session_replication_role = replica")
+    for (schema, name, columns), rows in kept.items():
+        await connection.copy_to_table(
+            name, schema_name=schema, columns=columns, source=io.BytesIO(rows)
+        )
+    await connection.execute("RESET session_replication_role")
+    await connection.execute(
+        "SELECT setval(pg_get_serial_sequence('ledger.accounts', 'account_id'), max(account_id))"
+        " FROM ledger.accounts"
+    )
 
 
 async def test_a_database_of_a_later_version_is_left_alone(
@@ -125,7 +221,7 @@ async def test_an_owner_needs_no_more_than_createrole(data: DataDir) -> None:
             assert issued.outcomes == ["issued", "issued"]
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await claimant.execute("DELETE FROM claim.claims")
-            assert await auditor.fetchval("SELECT count(*) FROM claim.claims") == 5
+            assert await auditor.fetchval("SELECT count(*) FROM claim.claims") == 9
             await assert_sound(auditor)
         finally:
             for connection in (owner, claimant, auditor):

@@ -7,7 +7,7 @@ while a drop fills the tables, so one session is asked before and after; another
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,6 +17,7 @@ import pytest_asyncio
 from tests import builders
 from tests.builders import DropTerms
 from tests.schema.conftest import Connect
+from tests.schema.counters import Counters, counted
 from tests.schema.issuing import Batch, resolve
 
 FULL = 50_000
@@ -25,29 +26,6 @@ ASKED = 100
 ENTRIES_PER_ATTEMPT_MAX = 4
 
 FILLED = ("claim.claims", "claim.persons", "claim.person_identities")
-# Single-row tables, where a scan reads one row anyway.
-TINY = {"campaign.clock", "campaign.cities"}
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """How often tables were scanned whole; by index, scans and entries read."""
-
-    whole_scans: Mapping[str, int]
-    scans: Mapping[str, int]
-    entries: Mapping[str, int]
-
-    def since(self, before: "Counters") -> "Counters":
-        return Counters(
-            _grown(self.whole_scans, before.whole_scans),
-            _grown(self.scans, before.scans),
-            _grown(self.entries, before.entries),
-        )
-
-
-def _grown(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
-    grown = {name: count - before.get(name, 0) for name, count in after.items()}
-    return {name: count for name, count in grown.items() if count}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +40,7 @@ class Crowded:
         self, session: asyncpg.Connection, work: Callable[[], Awaitable[object]]
     ) -> Counters:
         """Return what `work`, done in `session`, added to the counters."""
-        before = await self._read(session)
-        await work()
-        return (await self._read(session)).since(before)
-
-    async def _read(self, session: asyncpg.Connection) -> Counters:
-        await session.execute("SELECT pg_stat_force_next_flush()")
-        await session.execute("SELECT 1")  # the flush happens between two statements
-        tables = await self.owner.fetch(
-            "SELECT schemaname || '.' || relname, seq_scan FROM pg_stat_user_tables"
-        )
-        indexes = await self.owner.fetch(
-            "SELECT indexrelname, idx_scan, idx_tup_read FROM pg_stat_user_indexes"
-        )
-        return Counters(
-            {table: scans for table, scans in tables if table not in TINY},
-            {index: scans for index, scans, _ in indexes},
-            {index: entries for index, _, entries in indexes},
-        )
+        return await counted(self.owner, session, work)
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -8,8 +8,8 @@ from shared.db.urls import SERVICES
 from shared.migrations.migrate import SCHEMAS
 from tests import builders
 from tests.schema.conftest import Connect
-from tests.schema.privileges import CALLS, INSERTS, READS
-from tests.schema.rows import FRESH, Populated, insertion, name_strangers, populate
+from tests.schema.privileges import CALLS, INSERTS, READS, READS_IN_PART, VIEWS
+from tests.schema.rows import FRESH, Populated, insertion, name_rows, populate
 from tests.schema.undoing import undone
 
 CLOCK, REVISION = "campaign.clock", "public.alembic_version"
@@ -28,7 +28,7 @@ async def tables(owner: asyncpg.Connection) -> list[str]:
         [*SCHEMAS, "public"],
     )
     names = [row[0] if "." in row[0] else f"public.{row[0]}" for row in rows]
-    assert set(names) == {*FRESH, CLOCK, REVISION}
+    assert set(names) == {*FRESH, *VIEWS, CLOCK, REVISION}
     return names
 
 
@@ -37,7 +37,7 @@ async def test_changing_what_is_written_is_refused(
     connect_as: Connect, tables: list[str], owner: asyncpg.Connection, service: str
 ) -> None:
     async with connect_as(service) as connection:
-        for table in tables:
+        for table in set(tables) - VIEWS:
             column = await owner.fetchval(
                 "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0"
                 " ORDER BY attnum LIMIT 1",
@@ -53,12 +53,23 @@ async def test_changing_what_is_written_is_refused(
                     await connection.execute(statement)
 
 
+async def test_no_single_column_and_no_view_may_be_written(owner: asyncpg.Connection) -> None:
+    granted = await owner.fetch(
+        "SELECT grantee, table_schema || '.' || table_name AS name, column_name, privilege_type"
+        " FROM information_schema.column_privileges WHERE grantee LIKE 'fairdrop\\_%'"
+        " AND table_schema = ANY ($1) AND (privilege_type NOT IN ('SELECT', 'INSERT')"
+        "   OR (privilege_type = 'INSERT' AND table_schema || '.' || table_name = ANY ($2)))",
+        *(SCHEMAS, list(VIEWS)),
+    )
+    assert granted == []
+
+
 @pytest.mark.parametrize("service", SERVICES)
 async def test_inserts(
     connect_as: Connect, tables: list[str], populated: Populated, service: str
 ) -> None:
     async with connect_as(service) as connection:
-        for table in set(tables) - INSERTS[service]:
+        for table in set(tables) - INSERTS[service] - VIEWS:
             # Refused before the row is looked at.
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
                 await connection.execute(f"INSERT INTO {table} DEFAULT VALUES")
@@ -75,9 +86,7 @@ async def _own_insertion(connection: asyncpg.Connection, table: str, populated: 
             "INSERT INTO claim.attempts (city_id, drop_id, arrival_rank, arrived_at, holder_key,"  # noqa: S608 - our own id
             f" outcome) VALUES (1, '{populated.live_drop}', 1, now(), '\\x0102030405060708', 'won')"
         )
-    draft = {"drop_id": f"'{populated.draft_drop}'"}
-    pack = table in {"campaign.voucher_kinds", "campaign.kind_shares"}
-    return await insertion(connection, table, draft if pack else None)
+    return await insertion(connection, table, populated.drafted(table))
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -91,6 +100,26 @@ async def test_reads(connect_as: Connect, tables: list[str], service: str) -> No
                 continue
             readable.add(table)
     assert readable == READS[service] | {CLOCK}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_reads_of_single_columns(
+    connect_as: Connect, owner: asyncpg.Connection, tables: list[str], service: str
+) -> None:
+    readable: dict[str, set[str]] = {}
+    async with connect_as(service) as connection:
+        for table in set(tables) - READS[service] - {CLOCK}:
+            for row in await owner.fetch(
+                "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0"
+                " AND NOT attisdropped",
+                table,
+            ):
+                try:
+                    await connection.execute(f"SELECT {row['attname']} FROM {table} LIMIT 1")  # noqa: S608
+                except asyncpg.InsufficientPrivilegeError:
+                    continue
+                readable.setdefault(table, set()).add(row["attname"])
+    assert readable == READS_IN_PART.get(service, {})
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -194,7 +223,7 @@ async def test_every_function_fixes_its_search_path(owner: asyncpg.Connection) -
 async def test_claims_come_from_the_function_alone(
     claimant: asyncpg.Connection, owner: asyncpg.Connection, populated: Populated
 ) -> None:
-    await name_strangers(owner)
+    await name_rows(owner)
     async with undone(owner):
         # The row itself is one that the tables would take.
         assert await owner.execute(await insertion(owner, "claim.claims")) == "INSERT 0 1"
@@ -219,6 +248,7 @@ async def test_claims_come_from_the_function_alone(
         {"state": "'closed'"},
         {"version": "1"},
         {"live": "1", "issued": "1"},
+        {"absorbs": "true"},
     ],
     ids=str,
 )
@@ -241,4 +271,35 @@ async def test_a_published_pack_is_frozen(
         await connection.execute("SELECT set_config('fairdrop.cities', '*', true)")
         statement = await insertion(connection, table, {"drop_id": f"'{populated.live_drop}'"})
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match='policy "packs_are_frozen"'):
+            await connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"state": "'active'", "approved_at": "now()", "approved_by": "'approver-1'"},
+        {"approved_at": "now()", "approved_by": "'approver-1'"},
+        {"state": "'suspended'", "suspended_at": "now()", "suspended_by": "'operator-1'"},
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("populated")
+async def test_merchants_begin_pending(connect_as: Connect, differs: dict[str, str]) -> None:
+    async with connect_as("campaign") as connection, undone(connection):
+        await connection.execute("SELECT set_config('fairdrop.cities', '*', true)")
+        statement = await insertion(connection, "campaign.merchants", differs)
+        with pytest.raises(
+            asyncpg.InsufficientPrivilegeError, match='policy "merchants_begin_pending"'
+        ):
+            await connection.execute(statement)
+
+
+@pytest.mark.usefixtures("populated")
+async def test_an_approved_merchant_enters_no_further_programme(connect_as: Connect) -> None:
+    async with connect_as("campaign") as connection, undone(connection):
+        await connection.execute("SELECT set_config('fairdrop.cities', '*', true)")
+        statement = await insertion(connection, "campaign.enrolments")
+        with pytest.raises(
+            asyncpg.InsufficientPrivilegeError, match='policy "enrolments_precede_approval"'
+        ):
             await connection.execute(statement)

@@ -9,9 +9,11 @@ import pytest
 import pytest_asyncio
 
 from shared.ids import new_id
-from tests import builders
+from tests import builders, tills
 from tests.builders import OPERATOR, DropTerms, Programme
 from tests.schema.booked import assert_sound, balance, journal, pack_shares
+from tests.schema.conftest import Connect
+from tests.schema.undoing import undone
 
 QUOTA = 5
 
@@ -111,6 +113,51 @@ async def test_a_release_is_done_and_dated_once(
     assert tuple(kept) == ("released", version, version, "J7a", "returned", OPERATOR, True)
     live = await owner.fetchval("SELECT live FROM campaign.drops WHERE drop_id = $1", drop_id)
     assert live == QUOTA - 1
+
+
+@pytest.mark.parametrize("capture", [True, False])
+async def test_what_a_till_has_is_released_only_when_it_gave_it_back(
+    owner: asyncpg.Connection,
+    programme: Programme,
+    sold_out: tuple[UUID, list[UUID]],
+    capture: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    drop_id, claims = sold_out
+    till = await tills.enrol_till(owner, programme.programme_id)
+    asked = await tills.redeem(owner, till, claims[0], 3, capture=capture)
+    answer = await _release(owner, claims[0], reopen=True)
+    assert (answer["outcome"], answer["drop_live"]) == ("in_use", QUOTA)
+    assert await journal(owner, "J7a", claims[0]) is None
+
+    assert await tills.reverse(owner, asked) == "reversed"
+    answer = await _release(owner, claims[0], reopen=False)
+    assert (answer["outcome"], answer["drop_live"]) == ("released", QUOTA - 1)
+    row = await owner.fetchrow(
+        "SELECT position, state, remaining_fen FROM redeem.vouchers WHERE claim_id = $1", claims[0]
+    )
+    assert row is not None
+    assert tuple(row) == (3, "void", 0)
+    outstanding = await balance(owner, programme, f"outstanding:city:{drop_id}")
+    assert outstanding == (QUOTA - 1) * pack_shares(programme)["city"]
+
+
+async def test_the_campaign_sees_which_pack_a_claim_is_and_not_whose(
+    connect_as: Connect, sold_out: tuple[UUID, list[UUID]]
+) -> None:
+    drop_id, claims = sold_out
+    async with connect_as("campaign") as connection, undone(connection):
+        await connection.execute("SELECT set_config('fairdrop.cities', '1', true)")
+        seen = await connection.fetchrow(
+            "SELECT drop_id, serial, state FROM claim.claims WHERE claim_id = $1", claims[1]
+        )
+        assert seen is not None
+        assert tuple(seen) == (drop_id, 2, "live")
+        await connection.execute("SELECT set_config('fairdrop.cities', '2', true)")
+        assert await connection.fetch("SELECT serial FROM claim.claims") == []
+    for column in ("person_id", "request_key", "channel"):
+        async with connect_as("campaign") as connection:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                await connection.execute(f"SELECT {column} FROM claim.claims LIMIT 1")  # noqa: S608
 
 
 async def test_an_unknown_claim_is_not_found(owner: asyncpg.Connection) -> None:

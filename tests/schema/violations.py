@@ -1,38 +1,9 @@
-"""How each constraint is broken: what the row says that it must not."""
+"""How each constraint of programmes, claims and the ledger is broken."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from tests.schema.rows import NEW_ID
+from tests.schema.breaking import NOWHERE, Row, Statement, Violation, row
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A fresh row of the constraint's table with these SQL expressions in its columns.
-
-    `without` names a stronger constraint of the same table that would refuse the row first.
-    """
-
-    differs: Mapping[str, str]
-    without: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A statement, where a fresh row cannot be had."""
-
-    sql: str
-
-
-Violation = Row | Statement
-
-
-def row(**differs: str) -> Row:
-    return Row(differs)
-
-
-NOWHERE = NEW_ID
-"""A reference to a row that does not exist."""
 _OTHER_PROGRAMME = (
     "(SELECT p.programme_id FROM campaign.programmes AS p"
     " WHERE p.programme_id <> journals.programme_id LIMIT 1)"
