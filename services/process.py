@@ -1,4 +1,7 @@
-"""One process of one service, as `fairdrop serve` starts it: `python -m services.process claim`."""
+"""One process of one service.
+
+`fairdrop serve` starts it as `python -m services.process claim`; `fairdrop run claim` is it, alone.
+"""
 
 import argparse
 import contextlib
@@ -68,17 +71,32 @@ def main() -> None:
     if sys.platform != "linux":
         watch = threading.Thread(target=_watch, args=[arguments.parent_pid], daemon=True)
         watch.start()
-    configure_logging(arguments.service)
+    config = _prepare(arguments.service)
+    server = _Server(config, parent_pid=arguments.parent_pid, ready_fd=arguments.ready_fd)
+    server.run(sockets=[socket.socket(fileno=arguments.listen_fd)])
+
+
+def run_alone(service: str, *, host: str, port: int) -> None:
+    """Serve a service on an address of its own until SIGTERM.
+
+    Raises:
+        SystemExit: it could not start; the log says why.
+    """
+    uvicorn.Server(_prepare(service, host=host, port=port)).run()
+
+
+def _prepare(service: str, *, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Config:
+    """Make this process one of the service's, and return what uvicorn has to know of it."""
+    configure_logging(service)
     _allow_open_files()
     _count_as_one_process()
-    app = importlib.import_module(f"services.{arguments.service}.app").create()
-    config = server_config(app)
+    app = importlib.import_module(f"services.{service}.app").create()
+    config = server_config(app, host=host, port=port)
     config.backlog = _BACKLOG
     # What is imported and built by now stays for good.
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-    server = _Server(config, parent_pid=arguments.parent_pid, ready_fd=arguments.ready_fd)
-    server.run(sockets=[socket.socket(fileno=arguments.listen_fd)])
+    return config
 
 
 def _count_as_one_process() -> None:

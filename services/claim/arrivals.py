@@ -13,8 +13,8 @@ import asyncpg
 import structlog
 
 from services.claim.attempts import Attempt
-from services.claim.deciding import LEDGER_AWAY
 from services.claim.definitions import Definition
+from shared.db.calling import AWAY
 
 _log = structlog.get_logger()
 
@@ -72,5 +72,5 @@ class Arrivals:
             try:
                 async with self._pool.acquire(timeout=_WAIT_S) as connection:
                     await connection.execute(_WRITE, *zip(*rows, strict=True))
-            except (*LEDGER_AWAY, asyncpg.PostgresError) as fault:
+            except (*AWAY, asyncpg.PostgresError) as fault:
                 _log.warning("arrivals lost", rows=len(rows), fault=repr(fault))

@@ -14,6 +14,7 @@ import structlog
 from services.claim.attempts import Attempt
 from services.claim.definitions import Definition
 from services.claim.holders import IDENTITY_KEY_VERSION
+from shared.db.calling import AWAY, Calls, Fetch
 from shared.gate.statement import READ_STATEMENT, Statement
 from shared.ids import new_id
 
@@ -28,27 +29,6 @@ READ_POOL_SIZE = 4
 # claim.winner_keys lists this many serials a call.
 WINNERS_LISTED_AT_ONCE = 200_000
 _RESEND_PAUSE_S = (0.01, 0.05)
-
-# Refusals of this moment: the same batch is sent again.
-_BUSY_NOW = (
-    asyncpg.DeadlockDetectedError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.QueryCanceledError,
-    asyncpg.SerializationError,
-)
-# The reply is lost or the server is away: nothing is known, and the same batch, which carries its
-# claim ids, is sent again.
-UNKNOWN = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresSystemError,
-    asyncpg.ReadOnlySQLTransactionError,
-    OSError,
-    TimeoutError,
-)
-LEDGER_AWAY = (*_BUSY_NOW, *UNKNOWN)
 
 _ISSUE = "SELECT * FROM claim.issue($1, $2, $3, $4, $5, $6)"
 _FIND = "SELECT * FROM claim.find_claims($1, $2, $3, $4, $5)"
@@ -75,22 +55,6 @@ class Found:
     claimed_at: datetime
 
 
-async def _keep_session(_connection: object) -> None:
-    """Do nothing between two uses: the path sets no session state, and a reset is a round trip."""
-
-
-async def open_pool(url: str, *, size: int) -> asyncpg.Pool:
-    """Open a pool whose every wait is bounded, the one for a free connection aside."""
-    return await asyncpg.create_pool(
-        url,
-        min_size=2,
-        max_size=size,
-        timeout=COMMAND_TIMEOUT_S,
-        command_timeout=COMMAND_TIMEOUT_S,
-        reset=_keep_session,
-    )
-
-
 class Ledger:
     """The claim path's calls to Postgres.
 
@@ -99,18 +63,10 @@ class Ledger:
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+        self._calls = Calls(pool, timeout_s=COMMAND_TIMEOUT_S)
 
-    async def _call(self, fetch: str, statement: str, *arguments: Any) -> Any:  # noqa: ANN401
-        connection = await self._pool.acquire(timeout=COMMAND_TIMEOUT_S)
-        try:
-            return await getattr(connection, fetch)(statement, *arguments)
-        except UNKNOWN:
-            # Its state is not known: the next call must not inherit a reply that is still coming.
-            connection.terminate()
-            raise
-        finally:
-            await self._pool.release(connection)
+    async def _call(self, fetch: Fetch, statement: str, *arguments: Any) -> Any:  # noqa: ANN401
+        return await self._calls.call(fetch, statement, *arguments)
 
     async def read_statement(self, definition: Definition) -> Statement:
         """Read where the drop stands, without any lock."""
@@ -170,7 +126,7 @@ class Ledger:
         while True:
             try:
                 return await self._issue_once(definition, attempts)
-            except LEDGER_AWAY as fault:
+            except AWAY as fault:
                 _log.warning("batch sent again", drop_id=str(definition.drop_id), fault=repr(fault))
             except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as fault:
                 return await self._bisect(definition, attempts, fault, until_s=until_s)

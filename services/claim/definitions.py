@@ -1,6 +1,7 @@
 """What a published drop offers. It is frozen at publish, so a process reads it once."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,7 +11,8 @@ from uuid import UUID
 import asyncpg
 
 from shared.clock import CITY_TIME
-from shared.ids import city_of
+from shared.errors import NotFound
+from shared.ids import city_of, parse_id
 
 _DROPS_KEPT_MAX = 2_000
 _UNKNOWN_KEPT_S = 1.0
@@ -110,6 +112,14 @@ class Definitions:
             _remember(self._unknown_until, drop_id, now_s + _UNKNOWN_KEPT_S)
         else:
             _remember(self._known, drop_id, definition)
+        return definition
+
+    async def published(self, drop_id: str) -> Definition:
+        """Find a published drop by the id that a client sent, as `find` does. Raises NotFound."""
+        parsed = parse_id(drop_id)
+        definition = await self.find(parsed, now_s=time.monotonic()) if parsed else None
+        if definition is None:
+            raise NotFound("There is no such drop.")
         return definition
 
     async def _read(self, drop_id: UUID) -> Definition | None:

@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 import structlog
 
-from services.claim.deciding import LEDGER_AWAY
 from shared.clock import Clock
+from shared.db.calling import AWAY
 from shared.tasks import TaskOwner
 
 _log = structlog.get_logger()
@@ -30,5 +30,5 @@ async def _follow(pool: asyncpg.Pool, clock: Clock) -> None:
         await asyncio.sleep(_ASK_EVERY_S)
         try:
             clock.offset_us = await pool.fetchval(_READ)
-        except LEDGER_AWAY as fault:
+        except AWAY as fault:
             _log.warning("clock not read", fault=repr(fault))

@@ -13,7 +13,7 @@ import structlog
 
 from services.claim.arrivals import Arrivals
 from services.claim.attempts import Attempt
-from services.claim.deciding import LEDGER_AWAY, Decision, Ledger
+from services.claim.deciding import Decision, Ledger
 from services.claim.definitions import Definition
 from services.claim.gate_clock import monotonic_us
 from services.claim.holders import Holder
@@ -29,6 +29,7 @@ from services.claim.outcomes import (
 from services.claim.standing import Standing
 from services.claim.warning import SeldomWarning
 from shared.clock import Clock
+from shared.db.calling import AWAY
 from shared.gate.gate import PERMIT, SEEN, Admission, Gate, GateError
 from shared.tasks import TaskOwner
 
@@ -192,7 +193,7 @@ class Lane:
         asked_s = time.monotonic()
         try:
             found = await self._ledger.find_claims(self.definition, attempts)
-        except LEDGER_AWAY as fault:
+        except AWAY as fault:
             _log.warning("claims not looked up", fault=repr(fault))
             return []
         unserved = []

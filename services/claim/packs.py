@@ -1,9 +1,11 @@
 """A claim as its holder sees it: the pack is expanded here, not in the database."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.claim.definitions import Definition, Kind
@@ -11,7 +13,27 @@ from services.claim.outcomes import Won
 from shared.clock import CITY_TIME, rfc3339
 from shared.voucher_ids import VoucherIds
 
-ACTIVE, EXPIRED, RELEASED = "active", "expired", "released"
+ACTIVE, HELD, REDEEMED, EXPIRED, RELEASED = "active", "held", "redeemed", "expired", "released"
+# What the ledger says of a voucher that a till has touched. One that is open there may be over.
+_SHOWN = {"held": HELD, "redeemed": REDEEMED, "expired": EXPIRED, "void": RELEASED}
+_SPENDABLE = {ACTIVE, HELD}
+
+
+class Touched(NamedTuple):
+    """What the ledger keeps of a voucher from the first touch of a till on."""
+
+    state: str
+    remaining_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A claim as the ledger keeps it; `touched` are the vouchers that have a row, by position."""
+
+    claim_id: UUID
+    claimed_at: datetime
+    is_released: bool
+    touched: Mapping[int, Touched]
 
 
 def kind_of_each_voucher(definition: Definition) -> list[Kind]:
@@ -20,34 +42,36 @@ def kind_of_each_voucher(definition: Definition) -> list[Kind]:
 
 
 def vouchers_of(
-    definition: Definition,
-    claim_id: UUID,
-    claimed_at: datetime,
-    *,
-    ids: VoucherIds,
-    now: datetime,
-    released: bool,
+    definition: Definition, kept: Kept, *, ids: VoucherIds, now: datetime
 ) -> list[dict[str, Any]]:
-    """Return the vouchers of one claim in pack order."""
-    claim_day = claimed_at.astimezone(CITY_TIME).date()
+    """Return the vouchers of one claim in pack order, each with what is left of it."""
+    claim_day = kept.claimed_at.astimezone(CITY_TIME).date()
+    voucher_ids = ids.of_claim(kept.claim_id, definition.pack_vouchers)
     shown = []
-    voucher_ids = ids.of_claim(claim_id, definition.pack_vouchers)
-    for voucher_id, kind in zip(voucher_ids, kind_of_each_voucher(definition), strict=True):
+    for position, kind in enumerate(kind_of_each_voucher(definition)):
         valid_until = kind.ends_at(claim_day)
-        state = RELEASED if released else EXPIRED if now >= valid_until else ACTIVE
+        touched = kept.touched.get(position, Touched("open", kind.face_fen))
+        state = _state(kept, touched, is_over=now >= valid_until)
         shown.append(
             {
-                "voucher_id": voucher_id,
+                "voucher_id": voucher_ids[position],
                 "kind_id": kind.kind_id,
                 "category": kind.category,
                 "face_fen": kind.face_fen,
                 "min_spend_fen": kind.min_spend_fen,
-                "valid_from": rfc3339(claimed_at),
+                "valid_from": rfc3339(kept.claimed_at),
                 "valid_until": rfc3339(valid_until),
                 "state": state,
+                "remaining_fen": touched.remaining_fen if state in _SPENDABLE else 0,
             }
         )
     return shown
+
+
+def _state(kept: Kept, touched: Touched, *, is_over: bool) -> str:
+    if kept.is_released:
+        return RELEASED
+    return _SHOWN.get(touched.state) or (EXPIRED if is_over else ACTIVE)
 
 
 @lru_cache(maxsize=1024)

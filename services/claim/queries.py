@@ -1,5 +1,6 @@
 """What the claim service reads outside the hot path."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,9 @@ from uuid import UUID
 import asyncpg
 
 from services.claim.holders import IDENTITY_KEY_VERSION
+from services.claim.packs import Touched
+from shared.ids import city_of
+from shared.voucher_ids import PACK_VOUCHERS_MAX
 
 _CONNECTION_WAIT_S = 2.0
 
@@ -54,6 +58,17 @@ _CLAIM_OF_SUBJECT = """
         ON i.city_id = c.city_id AND i.person_id = c.person_id
         AND i.dimension = 'subject' AND i.key_version = $3 AND i.identity_hash = $4
     WHERE c.city_id = $1 AND c.claim_id = $2
+"""
+
+# One that no till has touched has no row.
+_TOUCHED_VOUCHERS = """
+    SELECT asked.claim_id, v.position, v.state, v.remaining_fen
+    FROM unnest($1::smallint[], $2::uuid[]) AS asked (city_id, claim_id)
+    CROSS JOIN LATERAL (
+        SELECT position, state, remaining_fen FROM redeem.vouchers
+        WHERE city_id = asked.city_id AND claim_id = asked.claim_id
+        LIMIT $3
+    ) AS v
 """
 
 
@@ -105,6 +120,18 @@ async def claim_of_subject(
         pool, _CLAIM_OF_SUBJECT, city_id, claim_id, IDENTITY_KEY_VERSION, subject_hash
     )
     return rows[0] if rows else None
+
+
+async def touched_vouchers(
+    pool: asyncpg.Pool, claim_ids: Sequence[UUID]
+) -> dict[UUID, dict[int, Touched]]:
+    """Return the vouchers of these claims that a till has touched, by claim and position."""
+    found: defaultdict[UUID, dict[int, Touched]] = defaultdict(dict)
+    if claim_ids:
+        cities = [city_of(claim_id) for claim_id in claim_ids]
+        for row in await _fetch(pool, _TOUCHED_VOUCHERS, cities, claim_ids, PACK_VOUCHERS_MAX):
+            found[row["claim_id"]][row["position"]] = Touched(row["state"], row["remaining_fen"])
+    return found
 
 
 async def _fetch(pool: asyncpg.Pool, statement: str, *arguments: Any) -> list[asyncpg.Record]:  # noqa: ANN401

@@ -61,6 +61,24 @@ class BadPass(RefusedRequest):
     title = "This pass is not valid here."
 
 
+class VoucherRedeemed(RefusedRequest):
+    code = "already_redeemed"
+    status = 409
+    title = "This voucher has been redeemed."
+
+
+class VoucherExpired(RefusedRequest):
+    code = "expired"
+    status = 410
+    title = "This voucher has expired."
+
+
+class VoucherVoided(RefusedRequest):
+    code = "voided"
+    status = 410
+    title = "The claim behind this voucher was taken back."
+
+
 _PLAIN: dict[Refusal, type[AppError]] = {
     Refusal.SOLD_OUT: SoldOut,
     Refusal.LIMIT_REACHED: LimitReached,

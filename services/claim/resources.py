@@ -15,13 +15,7 @@ from fastapi import FastAPI
 from services.claim.admitting import Admitting
 from services.claim.arrivals import Arrivals
 from services.claim.claiming import Claiming
-from services.claim.deciding import (
-    LEDGER_AWAY,
-    POOL_SIZE,
-    READ_POOL_SIZE,
-    Ledger,
-    open_pool,
-)
+from services.claim.deciding import COMMAND_TIMEOUT_S, POOL_SIZE, READ_POOL_SIZE, Ledger
 from services.claim.definitions import Definitions
 from services.claim.holders import Identities
 from services.claim.keeping_time import follow_offset
@@ -29,12 +23,14 @@ from services.claim.lane import DEADLINE_S
 from services.claim.passes import Passes
 from shared.auth.tokens import open_verifier
 from shared.clock import Clock
+from shared.db.calling import AWAY, open_pool
 from shared.db.durability import assert_durable
 from shared.errors import AppError, Unavailable
 from shared.gate.gate import Gate, GateError, connect
 from shared.secrets import Secrets
 from shared.settings import Settings
 from shared.tasks import TaskOwner
+from shared.voucher_codes import VoucherCodes
 from shared.voucher_ids import VoucherIds
 
 _log = structlog.get_logger()
@@ -61,11 +57,12 @@ class Resources:
     identities: Identities
     passes: Passes
     voucher_ids: VoucherIds
+    voucher_codes: VoucherCodes
 
 
 def translate(fault: Exception) -> AppError | None:
     """Return what a client is told when Postgres or the gate is away, else None."""
-    if isinstance(fault, (*LEDGER_AWAY, GateError)):
+    if isinstance(fault, (*AWAY, GateError)):
         return Unavailable(retry_after_ms=random.randint(*_UNAVAILABLE_RETRY_MS))
     return None
 
@@ -79,8 +76,8 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
     """
     settings = Settings.load(environ)
     secrets = Secrets.load(Path(settings.data_dir))
-    pool = await open_pool(settings.postgres_url, size=POOL_SIZE)
-    reads = await open_pool(settings.postgres_url, size=READ_POOL_SIZE)
+    pool = await open_pool(settings.postgres_url, size=POOL_SIZE, timeout_s=COMMAND_TIMEOUT_S)
+    reads = await open_pool(settings.postgres_url, size=READ_POOL_SIZE, timeout_s=COMMAND_TIMEOUT_S)
     gate = Gate(connect(settings.redis_url))
     owner = TaskOwner()
     background = TaskOwner()
@@ -106,6 +103,7 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
             identities=identities,
             passes=passes,
             voucher_ids=VoucherIds(secrets),
+            voucher_codes=VoucherCodes(secrets),
         )
         await follow_offset(reads, clock, background)
         _start(background, arrivals.write_for_ever, name="arrivals")

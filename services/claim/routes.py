@@ -1,17 +1,15 @@
 """The claim service over HTTP: drops, passes, claims, and what a resident holds."""
 
-import time
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from services.claim import endpoint, queries
+from services.claim import endpoint, mine, queries
 from services.claim.definitions import Definition
 from services.claim.holders import Holder
-from services.claim.packs import vouchers_of
 from services.claim.passes import Pass
 from services.claim.refusals import (
     BadPass,
@@ -21,6 +19,9 @@ from services.claim.refusals import (
     PassRequired,
     Paused,
     SoldOut,
+    VoucherExpired,
+    VoucherRedeemed,
+    VoucherVoided,
 )
 from services.claim.resources import Resources
 from services.claim.schemas import (
@@ -30,13 +31,19 @@ from services.claim.schemas import (
     MyVoucher,
     PassGranted,
     PassRequest,
+    VoucherCode,
 )
 from shared.auth.principals import Principal
 from shared.auth.residents import require_resident
-from shared.clock import rfc3339
-from shared.errors import Busy, Forbidden, NotFound, Unauthenticated, Unavailable
+from shared.errors import (
+    Busy,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 from shared.gate.statement import microseconds
-from shared.ids import city_of, parse_id
 from shared.web.fields import UtcTime
 from shared.web.pages import Cursor, Page, PageQuery
 from shared.web.problems import problems
@@ -45,13 +52,14 @@ router = APIRouter(prefix="/v1")
 
 Resident = Annotated[Principal, Depends(require_resident)]
 DropId = Annotated[str, Path(description="A drop's id.", max_length=64)]
+VoucherId = Annotated[str, Path(description="A voucher's id.", max_length=64)]
+Offline = Annotated[bool, Query(description="A certificate for use without a network: not built.")]
 CityCode = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 
 # A winner who asks again at the last moment is still given the claim; the others hear `closed`.
 PASS_OUTLIVES_DROP = timedelta(hours=1)
 
 _drops_cursor = Cursor[tuple[datetime, UUID]](tuple[UtcTime, UUID])
-_vouchers_cursor = Cursor[tuple[UUID, int]](tuple[UUID, int])
 
 
 def _resources(request: Request) -> Resources:
@@ -59,17 +67,12 @@ def _resources(request: Request) -> Resources:
     return resources
 
 
-Held = Annotated[Resources, Depends(_resources)]
+async def _held(request: Request) -> Resources:
+    """A coroutine, or the framework would run it in a thread for each request."""
+    return _resources(request)
 
 
-async def _published(resources: Resources, text: str) -> Definition:
-    drop_id = parse_id(text)
-    definition = (
-        await resources.definitions.find(drop_id, now_s=time.monotonic()) if drop_id else None
-    )
-    if definition is None:
-        raise NotFound("There is no such drop.")
-    return definition
+Held = Annotated[Resources, Depends(_held)]
 
 
 async def _view(resources: Resources, definition: Definition) -> DropView:
@@ -109,7 +112,7 @@ async def list_drops(
         limit=page.limit + 1,
     )
     shown = rows[: page.limit]
-    definitions = [await _published(resources, str(row["drop_id"])) for row in shown]
+    definitions = [await resources.definitions.published(str(row["drop_id"])) for row in shown]
     more = len(rows) > page.limit
     last = (shown[-1]["opens_at"], shown[-1]["drop_id"]) if more else None
     return Page[DropView](
@@ -121,7 +124,7 @@ async def list_drops(
 @router.get("/drops/{drop_id}", tags=["drops"], responses=problems(NotFound))
 async def read_drop(resources: Held, drop_id: DropId) -> DropView:
     """One published drop with its stock. Needs no token."""
-    return await _view(resources, await _published(resources, drop_id))
+    return await _view(resources, await resources.definitions.published(drop_id))
 
 
 @router.post(
@@ -138,7 +141,7 @@ async def grant_pass(
 
     The pass is bound to this drop and this holder.
     """
-    definition = await _published(resources, drop_id)
+    definition = await resources.definitions.published(drop_id)
     now = resources.clock.now()
     if now >= definition.closes_at:
         raise Closed
@@ -209,87 +212,41 @@ async def claim_pack(request: Request, drop_id: DropId) -> Response:
     return Response(answer.body, answer.status, media_type="application/json")
 
 
-def _claim_view(resources: Resources, definition: Definition, row: Any) -> ClaimView:  # noqa: ANN401
-    return ClaimView.model_validate(
-        {
-            "claim_id": str(row["claim_id"]),
-            "drop_id": str(row["drop_id"]),
-            "serial": row["serial"],
-            "claimed_at": rfc3339(row["claimed_at"]),
-            "vouchers": vouchers_of(
-                definition,
-                row["claim_id"],
-                row["claimed_at"],
-                ids=resources.voucher_ids,
-                now=resources.clock.now(),
-                released=row["state"] == "released",
-            ),
-        }
-    )
-
-
-async def _my_claim(resources: Resources, resident: Principal, claim_id: UUID) -> ClaimView | None:
-    city_id = city_of(claim_id)
-    subject_hash = resources.identities.subject_hash(city_id, resident.subject)
-    row = await queries.claim_of_subject(resources.reads, city_id, claim_id, subject_hash)
-    if row is None:
-        return None
-    definition = await _published(resources, str(row["drop_id"]))
-    return _claim_view(resources, definition, row)
-
-
 @router.get("/claims/{claim_id}", tags=["mine"], responses=problems(NotFound))
 async def read_claim(
     resources: Held, resident: Resident, claim_id: Annotated[str, Path(max_length=64)]
 ) -> ClaimView:
-    """One claim of mine."""
-    parsed = parse_id(claim_id)
-    view = await _my_claim(resources, resident, parsed) if parsed else None
-    if view is None:
-        raise NotFound("There is no such claim of yours.")
-    return view
+    """One claim of mine, its vouchers as they are now."""
+    return await mine.read_claim(resources, resident, claim_id)
 
 
 @router.get("/vouchers", tags=["mine"])
 async def list_vouchers(resources: Held, resident: Resident, page: PageQuery) -> Page[MyVoucher]:
     """My vouchers in every city, newest claim first."""
-    start = _vouchers_cursor.decode(page.cursor)
-    hashes = {
-        city_id: resources.identities.subject_hash(city_id, resident.subject)
-        for city_id in await queries.city_ids(resources.reads)
-    }
-    # Each claim holds at least one voucher, so this many claims fill the page.
-    rows = await queries.claims_of_subject(
-        resources.reads, hashes, from_claim=start[0] if start else None, limit=page.limit + 1
-    )
-    shown: list[tuple[MyVoucher, tuple[UUID, int]]] = []
-    for row in rows:
-        definition = await _published(resources, str(row["drop_id"]))
-        view = _claim_view(resources, definition, row)
-        first = start[1] if start and start[0] == row["claim_id"] else 0
-        shown += [
-            (
-                MyVoucher(claim_id=view.claim_id, drop_id=view.drop_id, **voucher.model_dump()),
-                (row["claim_id"], position),
-            )
-            for position, voucher in enumerate(view.vouchers)
-            if position >= first
-        ]
-    following = shown[page.limit][1] if len(shown) > page.limit else None
-    return Page[MyVoucher](
-        items=[voucher for voucher, _ in shown[: page.limit]],
-        next_cursor=_vouchers_cursor.encode(following) if following else None,
-    )
+    return await mine.list_vouchers(resources, resident, page)
 
 
 @router.get("/vouchers/{voucher_id}", tags=["mine"], responses=problems(NotFound))
-async def read_voucher(
-    resources: Held, resident: Resident, voucher_id: Annotated[str, Path(max_length=64)]
-) -> MyVoucher:
+async def read_voucher(resources: Held, resident: Resident, voucher_id: VoucherId) -> MyVoucher:
     """One voucher of mine."""
-    claim_id, position = resources.voucher_ids.decode(voucher_id) or (None, 0)
-    view = await _my_claim(resources, resident, claim_id) if claim_id else None
-    if view is None or position >= len(view.vouchers):
-        raise NotFound("There is no such voucher of yours.")
-    voucher = view.vouchers[position]
-    return MyVoucher(claim_id=view.claim_id, drop_id=view.drop_id, **voucher.model_dump())
+    return await mine.read_voucher(resources, resident, voucher_id)
+
+
+@router.get(
+    "/vouchers/{voucher_id}/code",
+    tags=["mine"],
+    responses=problems(NotFound, VoucherRedeemed, VoucherExpired, VoucherVoided),
+)
+async def show_code(
+    resources: Held,
+    resident: Resident,
+    response: Response,
+    voucher_id: VoucherId,
+    *,
+    offline: Offline = False,
+) -> VoucherCode:
+    """The code to show at a till, for one voucher of mine; it changes every 30 seconds."""
+    if offline:
+        raise InvalidRequest.at("query", "offline", msg="certificates are not built; leave it out")
+    response.headers["Cache-Control"] = "no-store"
+    return await mine.show_code(resources, resident, voucher_id)

@@ -67,7 +67,7 @@ class VoucherView(BaseModel):
     min_spend_fen: int
     valid_from: str
     valid_until: str
-    state: Literal["active", "expired", "released"]
+    state: Literal["active", "held", "redeemed", "expired", "released"]
 
 
 class ClaimView(BaseModel):
@@ -79,7 +79,21 @@ class ClaimView(BaseModel):
 
 
 class MyVoucher(VoucherView):
-    """A voucher with the claim it came with."""
+    """A voucher with the claim it came with, and how much of it can still be spent.
+
+    While a till holds it, that part of its face is not in `remaining_fen`.
+    """
 
     claim_id: str
     drop_id: str
+    remaining_fen: int
+
+
+class VoucherCode(BaseModel):
+    """What a till scans: it names one voucher, and is good for one redemption.
+
+    Ask again at `expires_at`; until then it is the same.
+    """
+
+    code: str
+    expires_at: datetime

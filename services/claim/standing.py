@@ -5,12 +5,13 @@ import time
 
 import structlog
 
-from services.claim.deciding import LEDGER_AWAY, WINNERS_LISTED_AT_ONCE, Ledger
+from services.claim.deciding import WINNERS_LISTED_AT_ONCE, Ledger
 from services.claim.definitions import Definition
 from services.claim.gate_clock import GateClock
 from services.claim.outcomes import Refusal, Refused
 from services.claim.warning import SeldomWarning
 from services.claim.winners import Winners
+from shared.db.calling import AWAY
 from shared.gate.gate import Gate, GateError
 from shared.gate.statement import Statement
 
@@ -148,7 +149,7 @@ class Standing:
         self._read_begun_s = asked_s = time.monotonic()
         try:
             statement = await self._ledger.read_statement(self._definition)
-        except LEDGER_AWAY as fault:
+        except AWAY as fault:
             _log.warning("drop not read", drop_id=str(self._definition.drop_id), fault=repr(fault))
             return
         self.adopt(statement, asked_s=asked_s)
@@ -175,7 +176,7 @@ class Standing:
                 winners = self._winners
                 try:
                     keys = await self._ledger.winner_keys(self._definition, winners.issued)
-                except LEDGER_AWAY as fault:
+                except AWAY as fault:
                     _log.warning("winners not listed", fault=repr(fault))
                     return False
                 # Read after the statement, so a piece lists at least the winners up to it.

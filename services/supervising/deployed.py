@@ -29,6 +29,7 @@ class Service:
 SERVICES = (
     Service("campaign", 0),
     Service("claim", 1, scales=True),
+    Service("redeem", 2),
     Service("ledger", 3),
 )
 

@@ -17,6 +17,7 @@ from services.claim.holders import Holder
 from services.claim.lane import Lane
 from services.claim.outcomes import Outcome
 from shared.clock import Clock
+from shared.db.calling import Fetch
 from shared.gate.gate import Gate
 from shared.gate.statement import Statement
 from shared.ids import new_id
@@ -41,7 +42,7 @@ class FaultyLedger(Ledger):
         self.before: dict[str, Before] = {}
         self.after: dict[str, Before] = {}
 
-    async def _call(self, fetch: str, statement: str, *arguments: Any) -> Any:  # noqa: ANN401
+    async def _call(self, fetch: Fetch, statement: str, *arguments: Any) -> Any:  # noqa: ANN401
         function = re.search(r"claim\.(\w+)\(", statement)
         name = function[1] if function else "read_statement"
         self.calls.append(name)

@@ -69,7 +69,7 @@ def operations() -> list[Operation]:
 
 def test_there_is_something_to_try() -> None:
     assert ("POST", ROUTE, True) in operations()
-    assert len(operations()) == 7
+    assert len(operations()) == 8
 
 
 @pytest.fixture(params=["served", "documented"])
@@ -131,8 +131,8 @@ async def test_paths_and_queries(
     for text in TEXTS:
         path = template.format(drop_id=text, claim_id=text, voucher_id=text)
         await assert_refused(resident, method, path, data, {})
-        for query in (f"limit={text}", f"cursor={text}", f"city_code={text}", f"{text}={text}"):
-            await assert_refused(resident, method, f"{path}?{query}", data, {})
+        for name in ("limit", "cursor", "city_code", "offline", text):
+            await assert_refused(resident, method, f"{path}?{name}={text}", data, {})
 
 
 @pytest.mark.parametrize(("method", "template", "takes_body"), operations())
@@ -163,6 +163,7 @@ async def test_random_bytes(office: Office, resident: Caller) -> None:
         await assert_refused(resident, "GET", f"/v1/vouchers?cursor={text}", None, {})
         await assert_refused(resident, "GET", f"/v1/drops?{text}", None, {})
         await assert_refused(resident, "GET", f"/v1/vouchers/{text}", None, {})
+        await assert_refused(resident, "GET", f"/v1/vouchers/{text}/code", None, {})
     assert (await claim(resident, drop_id)).status in {200, 201}
 
 

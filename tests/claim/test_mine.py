@@ -99,7 +99,12 @@ async def test_vouchers_of_several_drops_in_pages(office: Office) -> None:
         claims.append(won.body)
     await claim(office.resident(), claims[0]["drop_id"])  # somebody else's are not shown
     expected = [
-        {**voucher, "claim_id": won["claim_id"], "drop_id": won["drop_id"]}
+        {
+            **voucher,
+            "claim_id": won["claim_id"],
+            "drop_id": won["drop_id"],
+            "remaining_fen": voucher["face_fen"],
+        }
         for won in reversed(claims)
         for voucher in won["vouchers"]
     ]

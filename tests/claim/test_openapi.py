@@ -20,6 +20,10 @@ CODES: dict[tuple[str, str], set[str]] = {
     ("/v1/claims/{claim_id}", "get"): {"not_found", "unauthenticated", "forbidden"},
     ("/v1/vouchers", "get"): {"unauthenticated", "forbidden"},
     ("/v1/vouchers/{voucher_id}", "get"): {"not_found", "unauthenticated", "forbidden"},
+    ("/v1/vouchers/{voucher_id}/code", "get"): {
+        *("not_found", "already_redeemed", "expired", "voided"),
+        *("unauthenticated", "forbidden"),
+    },
 }
 OF_EVERY_OPERATION = {
     *("invalid_request", "payload_too_large", "overloaded", "unavailable", "internal"),

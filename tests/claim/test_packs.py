@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.claim.definitions import Definition, Kind
 from services.claim.outcomes import Won
-from services.claim.packs import render_win, vouchers_of
+from services.claim.packs import Kept, render_win, vouchers_of
 from services.claim.schemas import ClaimView
 from shared.clock import CITY_TIME, rfc3339
 from shared.ids import new_id
@@ -67,7 +67,7 @@ def viewed(definition: Definition, won: Won, *, now: datetime) -> dict[str, Any]
         "serial": won.serial,
         "claimed_at": rfc3339(won.claimed_at),
         "vouchers": vouchers_of(
-            definition, won.claim_id, won.claimed_at, ids=IDS, now=now, released=False
+            definition, Kept(won.claim_id, won.claimed_at, False, {}), ids=IDS, now=now
         ),
     }
 

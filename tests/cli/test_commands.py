@@ -87,7 +87,7 @@ async def test_audit_tells_a_sound_book_from_a_tampered_one(data: Path) -> None:
         await owner.close()
     unsound = await asyncio.to_thread(fairdrop, "audit", "--data", str(data))
     assert unsound.returncode == 1
-    for name in ("I1_serials_gap_free", "I1_live_is_counted", "I7_outstanding_is_live_claims"):
+    for name in ("I1_serials_gap_free", "I1_live_is_counted", "I7_outstanding_is_unused_vouchers"):
         assert re.search(rf"^{name}, \d of \d offenders", unsound.stdout, re.MULTILINE), name
     assert "Not sound" in unsound.stdout
 

@@ -1,7 +1,8 @@
 """A proxy in front of Postgres that loses replies after the server has committed.
 
 It follows both directions of the wire protocol message by message, so it knows which query calls
-`claim.issue`, and that a reply ended with a commit and not with an error.
+`claim.issue` (or what else it is told to watch), and that a reply ended with a commit and not with
+an error.
 """
 
 import asyncio
@@ -32,18 +33,19 @@ class _Session:
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
-    issuing: set[bytes] = field(default_factory=set)
+    watched: tuple[bytes, ...]
+    calling: set[bytes] = field(default_factory=set)
     losing: Loss | None = None
     silent: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def calls_issue(self, kind: bytes, body: bytes) -> bool:
-        """Note a message of the client; return whether it makes the call."""
+    def makes_the_call(self, kind: bytes, body: bytes) -> bool:
+        """Note a message of the client; return whether it calls what is watched."""
         if kind == _PARSE:
             name, query, _ = body.split(b"\0", 2)
-            if ISSUE in query:
-                self.issuing.add(name)
-        return kind == _BIND and body.split(b"\0", 2)[1] in self.issuing
+            if any(call in query for call in self.watched):
+                self.calling.add(name)
+        return kind == _BIND and body.split(b"\0", 2)[1] in self.calling
 
     def cut(self) -> None:
         self.client.transport.abort()
@@ -53,9 +55,12 @@ class _Session:
 class SwallowingProxy:
     """Passes everything on between two sockets, except what it is told to lose."""
 
-    def __init__(self, server: Path, listening: Path) -> None:
+    def __init__(
+        self, server: Path, listening: Path, *, calls: tuple[bytes, ...] = (ISSUE,)
+    ) -> None:
         self._server = server
         self._listening = listening
+        self._watched = calls
         self._planned: list[Loss] = []
         self._every = 1
         self._calls = 0
@@ -63,7 +68,7 @@ class SwallowingProxy:
         self.lost: Counter[Loss] = Counter()
 
     def plan(self, *losses: Loss, every: int) -> None:
-        """Lose these in this order, one in so many calls of `claim.issue`."""
+        """Lose these in this order, one in so many of the calls that are watched."""
         self._planned += losses
         self._every = every
 
@@ -85,7 +90,7 @@ class SwallowingProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_unix_connection(self._server)
-        session = _Session(writer, server_writer)
+        session = _Session(writer, server_writer, self._watched)
         self._sessions.append(session)
         await asyncio.gather(
             _until_end(session, self._pass_on_questions(session, reader)),
@@ -97,7 +102,7 @@ class SwallowingProxy:
         session.server.write(await _untyped_message(reader))
         while True:
             kind, body = await _message(reader)
-            if session.calls_issue(kind, body) and session.losing is None:
+            if session.makes_the_call(kind, body) and session.losing is None:
                 session.losing = self._choose()
                 if session.losing is Loss.CUT_BEFORE:
                     self.lost[Loss.CUT_BEFORE] += 1

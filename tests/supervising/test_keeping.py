@@ -56,6 +56,7 @@ def test_ports_and_processes() -> None:
     assert {service.name: service.port_offset for service in SERVICES} == {
         "campaign": 0,
         "claim": 1,
+        "redeem": 2,
         "ledger": 3,
     }
-    assert [service.processes(4) for service in SERVICES] == [1, 4, 1]
+    assert [service.processes(4) for service in SERVICES] == [1, 4, 1, 1]

@@ -76,7 +76,7 @@ async def test_it_serves_restarts_the_dead_and_drains(
 async def test_a_killed_parent_leaves_no_orphans(start_serve: StartServe) -> None:
     serve = await start_serve("--workers", "2").ready()
     pids = flat(serve.pids())
-    assert len(pids) == 6
+    assert len(pids) == 7
     stopped = serve.pids()["claim"][0]
     os.kill(stopped, signal.SIGSTOP)  # not even a stopped one stays
     serve.process.kill()
