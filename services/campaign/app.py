@@ -1,4 +1,4 @@
-"""The campaign service: the control plane of programmes, funding and drops."""
+"""The campaign service: the control plane of programmes, funding, drops, merchants and tills."""
 
 import os
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def create(environ: Mapping[str, str] = os.environ) -> FastAPI:
         Service(
             name="campaign",
             title="Fairdrop campaign",
-            description="Programmes, their funding, and their drops. For operators.",
+            description="Programmes, their funding and drops, merchants and tills. For operators.",
             routers=[router],
             resources=lambda app: open_resources(app, environ),
             # The gate is no condition: a drop must be paused and closed while the gate is away.

@@ -6,7 +6,6 @@ from sqlalchemy import func, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.campaign import queries
-from services.campaign.idempotency import Attempt, Created, create_once
 from services.campaign.schemas import DropView, NewDrop, ProgrammeView
 from shared.auth.principals import Principal
 from shared.bookkeeping.splitting import split_by_largest_remainder
@@ -14,6 +13,7 @@ from shared.db.database import Database
 from shared.ids import city_of, new_id
 from shared.invariant import invariant
 from shared.tables.campaign import Drop, KindShare, VoucherKind
+from shared.web.idempotency import Attempt, Created, create_once
 
 # These fields of a request are stored elsewhere, or name features that are refused when used.
 _NOT_COLUMNS = {"programme_id", "pack", "eligibility", "limits"}

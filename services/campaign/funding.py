@@ -5,8 +5,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.campaign.idempotency import Attempt, Created, create_once
-from services.campaign.refusals import PledgeExceeded
+from services.campaign.refusals import PledgeAbsorbed, PledgeExceeded
 from services.campaign.schemas import FundingView, NewFunding, ProgrammeView
 from shared.auth.principals import Principal
 from shared.db.database import Database
@@ -14,6 +13,7 @@ from shared.errors import NotFound
 from shared.ids import city_of, new_id
 from shared.invariant import invariant
 from shared.tables.campaign import Funding
+from shared.web.idempotency import Attempt, Created, create_once
 
 _FUND = text("""
     SELECT campaign.fund(
@@ -35,6 +35,7 @@ async def fund_programme(
     Raises:
         NotFound: the programme has no such funder.
         PledgeExceeded: more is paid than was promised.
+        PledgeAbsorbed: what is promised is taken off what merchants are paid.
     """
     programme_id = UUID(programme.programme_id)
     city_id = city_of(programme_id)
@@ -60,6 +61,11 @@ async def fund_programme(
         )
         if outcome == "pledge_exceeded":
             raise PledgeExceeded(f"What {wanted.funder_id} still owes is less than this payment.")
+        if outcome == "pledge_absorbed":
+            raise PledgeAbsorbed(
+                f"Drops that were published take what {wanted.funder_id} owes off what merchants"
+                " are paid; less than this payment is not yet committed to them."
+            )
         invariant(outcome == "booked", f"campaign.fund answered {outcome}")
         created_at = await session.scalar(
             select(Funding.created_at).where(

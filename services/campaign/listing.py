@@ -6,10 +6,12 @@ from uuid import UUID
 
 from services.campaign import queries
 from services.campaign.schemas import DropsRequest, DropView, ProgrammeView
+from services.campaign.till_schemas import MerchantsRequest, MerchantView, TerminalView
+from services.campaign.visibility import visible_merchant
 from shared.auth.cities import visible_cities
 from shared.auth.principals import Principal
 from shared.db.database import Database
-from shared.ids import parse_id
+from shared.ids import city_of, parse_id
 from shared.web.pages import Cursor, Page, PageRequest
 
 _CURSOR = Cursor(UUID)
@@ -50,6 +52,43 @@ async def list_drops(database: Database, staff: Principal, wanted: DropsRequest)
     return Page[DropView](
         items=found[: wanted.limit],
         next_cursor=_next_cursor(found, wanted.limit, lambda drop: drop.drop_id),
+    )
+
+
+async def list_merchants(
+    database: Database, staff: Principal, wanted: MerchantsRequest
+) -> Page[MerchantView]:
+    """Return a page of merchants, the newest first. Raises InvalidRequest for a bad cursor."""
+    before = _CURSOR.decode(wanted.cursor)
+    cities = await visible_cities(database, staff)
+    async with database.transaction(cities) as session:
+        found = await queries.list_merchants(
+            session, state=wanted.state, before=before, limit=wanted.limit + 1
+        )
+    return Page[MerchantView](
+        items=found[: wanted.limit],
+        next_cursor=_next_cursor(found, wanted.limit, lambda merchant: merchant.merchant_id),
+    )
+
+
+async def list_terminals(
+    database: Database, staff: Principal, merchant_id: str, wanted: PageRequest
+) -> Page[TerminalView]:
+    """Return a page of a merchant's tills, the newest first.
+
+    Raises:
+        NotFound: there is no such merchant in the cities of the token.
+        InvalidRequest: the cursor is not of this list.
+    """
+    before = _CURSOR.decode(wanted.cursor)
+    merchant = UUID((await visible_merchant(database, staff, merchant_id)).merchant_id)
+    async with database.transaction([city_of(merchant)]) as session:
+        found = await queries.list_terminals(
+            session, merchant, before=before, limit=wanted.limit + 1
+        )
+    return Page[TerminalView](
+        items=found[: wanted.limit],
+        next_cursor=_next_cursor(found, wanted.limit, lambda terminal: terminal.terminal_id),
     )
 
 

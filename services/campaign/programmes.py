@@ -4,13 +4,13 @@ from sqlalchemy import func, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.campaign.idempotency import Attempt, Created, create_once
 from services.campaign.schemas import NewProgramme, ProgrammeView
 from shared.auth.principals import Principal
 from shared.db.database import Database, constraint_name
 from shared.errors import Forbidden, InvalidRequest
 from shared.ids import new_id
 from shared.tables.campaign import Funder, Programme
+from shared.web.idempotency import Attempt, Created, create_once
 
 _CITIES_ARE_BOUNDED = "city_id_fits_the_public_ids"
 

@@ -8,9 +8,12 @@ from uuid import UUID
 from sqlalchemy import RowMapping, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.campaign.schemas import DropView, Funder, ProgrammeView, VoucherKind
+from services.campaign.schemas import DropView, Funder, ProgrammeView, VoidView, VoucherKind
+from services.campaign.till_schemas import MerchantState, MerchantView, TerminalView
 from shared.ids import city_of
 from shared.tables import campaign as tables
+from shared.tables.claim import Claim, ClaimRelease
+from shared.tables.merchants import Enrolment, Merchant, Terminal
 
 _PROGRAMMES = select(
     tables.Programme.programme_id,
@@ -38,9 +41,39 @@ _DROPS = select(
     tables.Drop.limit_per_holder,
     tables.Drop.pack_face_fen,
     tables.Drop.reclaim_after_release,
+    tables.Drop.absorbs,
     tables.Drop.created_at,
     tables.Drop.created_by,
     tables.Drop.published_at,
+)
+
+_MERCHANTS = select(
+    Merchant.merchant_id,
+    Merchant.name,
+    tables.City.city_code,
+    Merchant.categories,
+    Merchant.mcc,
+    Merchant.region_code,
+    Merchant.payout_account,
+    Merchant.wallet_id,
+    Merchant.state,
+    Merchant.created_at,
+    Merchant.created_by,
+    Merchant.approved_at,
+    Merchant.approved_by,
+    Merchant.suspended_at,
+    Merchant.suspended_by,
+).join(tables.City, tables.City.city_id == Merchant.city_id)
+
+_TERMINALS = select(
+    Terminal.terminal_id,
+    Terminal.merchant_id,
+    Terminal.key_id,
+    Terminal.state,
+    Terminal.created_at,
+    Terminal.created_by,
+    Terminal.suspended_at,
+    Terminal.suspended_by,
 )
 
 
@@ -105,6 +138,108 @@ async def pack_share_fen(session: AsyncSession, drop_id: UUID, funder_id: str) -
         )
     )
     return int(total or 0)
+
+
+async def find_merchant(session: AsyncSession, merchant_id: UUID) -> MerchantView | None:
+    found = await _merchants(
+        session,
+        _MERCHANTS.where(
+            Merchant.city_id == city_of(merchant_id),
+            Merchant.merchant_id == merchant_id,
+        ),
+    )
+    return found[0] if found else None
+
+
+async def list_merchants(
+    session: AsyncSession, *, state: MerchantState | None, before: UUID | None, limit: int
+) -> list[MerchantView]:
+    """Return up to `limit` merchants, the newest first, older than `before`."""
+    statement = _MERCHANTS.order_by(Merchant.merchant_id.desc()).limit(limit)
+    if state is not None:
+        statement = statement.where(Merchant.state == state)
+    if before is not None:
+        statement = statement.where(Merchant.merchant_id < before)
+    return await _merchants(session, statement)
+
+
+async def find_terminal(session: AsyncSession, terminal_id: UUID) -> TerminalView | None:
+    found = await session.execute(
+        _TERMINALS.where(
+            Terminal.city_id == city_of(terminal_id),
+            Terminal.terminal_id == terminal_id,
+        )
+    )
+    row = found.mappings().one_or_none()
+    return TerminalView(**row) if row else None
+
+
+async def list_terminals(
+    session: AsyncSession, merchant_id: UUID, *, before: UUID | None, limit: int
+) -> list[TerminalView]:
+    """Return up to `limit` tills of a merchant, the newest first, older than `before`."""
+    statement = (
+        _TERMINALS.where(
+            Terminal.city_id == city_of(merchant_id),
+            Terminal.merchant_id == merchant_id,
+        )
+        .order_by(Terminal.terminal_id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(Terminal.terminal_id < before)
+    return [TerminalView(**row) for row in (await session.execute(statement)).mappings()]
+
+
+async def drop_of_claim(session: AsyncSession, claim_id: UUID) -> UUID | None:
+    """Return the drop of a claim, None where there is no such claim."""
+    drop_id: UUID | None = await session.scalar(
+        select(Claim.drop_id).where(Claim.city_id == city_of(claim_id), Claim.claim_id == claim_id)
+    )
+    return drop_id
+
+
+async def find_void(session: AsyncSession, claim_id: UUID) -> VoidView | None:
+    """Return how a claim was voided, None where it was not."""
+    found = await session.execute(
+        select(
+            Claim.claim_id,
+            Claim.drop_id,
+            Claim.serial,
+            Claim.state,
+            ClaimRelease.journal_kind,
+            ClaimRelease.reason,
+            ClaimRelease.released_at,
+            ClaimRelease.actor.label("released_by"),
+        )
+        .join(
+            ClaimRelease,
+            (ClaimRelease.city_id == Claim.city_id) & (ClaimRelease.claim_id == Claim.claim_id),
+        )
+        .where(Claim.city_id == city_of(claim_id), Claim.claim_id == claim_id)
+    )
+    row = found.mappings().one_or_none()
+    return VoidView(**row, reopened=row["journal_kind"] == "J7a") if row else None
+
+
+async def _merchants(
+    session: AsyncSession, statement: Select[*tuple[Any, ...]]
+) -> list[MerchantView]:
+    merchants = (await session.execute(statement)).mappings().all()
+    ids = [merchant["merchant_id"] for merchant in merchants]
+    rows = await session.execute(
+        select(Enrolment.merchant_id, Enrolment.programme_id)
+        .where(Enrolment.city_id.in_(_cities(ids)), Enrolment.merchant_id.in_(ids))
+        .order_by(Enrolment.merchant_id, Enrolment.programme_id)
+    )
+    programmes = _grouped(rows.mappings().all(), "merchant_id")
+    return [
+        MerchantView(
+            **merchant,
+            programmes=[row["programme_id"] for row in programmes[merchant["merchant_id"]]],
+        )
+        for merchant in merchants
+    ]
 
 
 async def _programmes(

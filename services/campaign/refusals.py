@@ -12,11 +12,11 @@ class InsufficientFunds(Refusal):
 
 
 class WrongState(Refusal):
-    """`state` says what the drop is in."""
+    """`state` says what the drop or the merchant is in."""
 
     code = "wrong_state"
     status = 409
-    title = "The drop's state does not allow this change."
+    title = "The present state does not allow this change."
 
 
 class QuotaBelowClaims(Refusal):
@@ -31,3 +31,21 @@ class PledgeExceeded(Refusal):
     code = "pledge_exceeded"
     status = 409
     title = "The funder has not promised that much, or has paid it already."
+
+
+class PledgeAbsorbed(Refusal):
+    code = "pledge_absorbed"
+    status = 409
+    title = "This promise is taken off what merchants are paid; it is not paid in as well."
+
+
+class ClaimInUse(Refusal):
+    code = "in_use"
+    status = 409
+    title = "A voucher of this claim is held or redeemed."
+
+
+class ClaimExpired(Refusal):
+    code = "expired"
+    status = 410
+    title = "A voucher of this claim has expired; its money goes back to the funders by itself."

@@ -12,7 +12,9 @@ from shared.auth.tokens import open_verifier
 from shared.db.database import Database
 from shared.db.durability import assert_durable
 from shared.gate.gate import Gate, connect
+from shared.secrets import Secrets
 from shared.settings import Settings
+from shared.terminal_keys import TerminalKeys
 
 # With the campaign's one process this is its whole share of Postgres' connections.
 _POOL_SIZE = 8
@@ -22,6 +24,7 @@ _POOL_SIZE = 8
 class Resources:
     database: Database
     teller: GateTeller
+    terminal_keys: TerminalKeys
 
 
 @asynccontextmanager
@@ -30,10 +33,12 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
 
     Raises:
         SettingsError: a variable is missing.
+        SecretsError: the deployment's master key is not in its form.
         NotDurableError: the database could lose what it acknowledged.
         IdentityProviderError: the keys of the staff's tokens cannot be had.
     """
     settings = Settings.load(environ)
+    terminal_keys = TerminalKeys(Secrets.load(settings.data_dir))
     async with AsyncExitStack() as opened:
         app.state.verifier = await open_verifier(settings.data_dir, environ)
         database = Database(settings.postgres_url, pool_size=_POOL_SIZE)
@@ -41,7 +46,8 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
         await _assert_durable(database)
         gate = Gate(connect(settings.redis_url))
         opened.push_async_callback(gate.close)
-        app.state.resources = Resources(database, GateTeller(gate, app.state.metrics.registry))
+        teller = GateTeller(gate, app.state.metrics.registry)
+        app.state.resources = Resources(database, teller, terminal_keys)
         yield
 
 

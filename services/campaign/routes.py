@@ -6,10 +6,22 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 
-from services.campaign import drafting, funding, listing, programmes, running, visibility
-from services.campaign.idempotency import Attempt, Created, View, attempt_of
+from services.campaign import (
+    drafting,
+    funding,
+    listing,
+    merchants,
+    programmes,
+    running,
+    terminals,
+    visibility,
+    voiding,
+)
 from services.campaign.refusals import (
+    ClaimExpired,
+    ClaimInUse,
     InsufficientFunds,
+    PledgeAbsorbed,
     PledgeExceeded,
     QuotaBelowClaims,
     WrongState,
@@ -23,18 +35,31 @@ from services.campaign.schemas import (
     NewFunding,
     NewProgramme,
     NewQuota,
+    NewVoid,
     ProgrammeView,
+    VoidView,
+)
+from services.campaign.till_schemas import (
+    MerchantsRequest,
+    MerchantView,
+    NewEnrolment,
+    NewMerchant,
+    NewTerminal,
+    TerminalIssued,
+    TerminalView,
 )
 from shared.auth.principals import Principal
 from shared.auth.roles import STAFF_ROLES, Role
 from shared.auth.staff import require_staff
-from shared.errors import IdempotencyKeyReused, InProgress, NotFound
+from shared.errors import IdempotencyKeyReused, InProgress, NotFound, SamePerson
+from shared.web.idempotency import Attempt, Created, View, attempt_of
 from shared.web.pages import Page, PageQuery
 from shared.web.problems import problems
 
 router = APIRouter(prefix="/v1", tags=["campaign"])
 
 Operator = Annotated[Principal, Depends(require_staff(Role.OPERATOR))]
+Approver = Annotated[Principal, Depends(require_staff(Role.APPROVER))]
 Reader = Annotated[Principal, Depends(require_staff(*STAFF_ROLES))]
 IdempotencyKey = Annotated[
     str | None,
@@ -102,7 +127,7 @@ async def show_programme(programme_id: str, reader: Reader, opened: Opened) -> P
 @router.post(
     "/programmes/{programme_id}/funding",
     status_code=201,
-    responses=problems(NotFound, PledgeExceeded, *_CREATING_REFUSALS),
+    responses=problems(NotFound, PledgeExceeded, PledgeAbsorbed, *_CREATING_REFUSALS),
 )
 async def fund_programme(programme_id: str, creation: Creating, body: NewFunding) -> FundingView:
     """Book cash (J1), a pledge (J2) or, with `settles_pledge`, the payment of one (J3)."""
@@ -176,3 +201,112 @@ async def change_quota(
 ) -> DropView:
     """Raise (J4) or lower (J5) the quota of a published drop, never below its live claims."""
     return await running.change_drop(opened, operator, drop_id, "quota", quota=body.quota)
+
+
+@router.post("/claims/{claim_id}/void", responses=problems(NotFound, ClaimInUse, ClaimExpired))
+async def void_claim(claim_id: str, operator: Operator, opened: Opened, body: NewVoid) -> VoidView:
+    """Take a claim back: its pack goes on sale again (J7a) or is withdrawn (J7b).
+
+    None of its vouchers may be held or redeemed. A claim that was voided before is answered with
+    what was decided then.
+    """
+    return await voiding.void_claim(opened, operator, claim_id, body)
+
+
+@router.post("/merchants", status_code=201, responses=problems(NotFound, *_CREATING_REFUSALS))
+async def enrol_merchant(creation: Creating, body: NewMerchant) -> MerchantView:
+    """Enrol a merchant in programmes of its city; it is `pending` until somebody else approves."""
+    return creation.answer(
+        await merchants.enrol_merchant(
+            creation.opened.database, creation.operator, creation.attempt(body), body
+        )
+    )
+
+
+@router.get("/merchants")
+async def list_merchants(
+    reader: Reader, opened: Opened, page: Annotated[MerchantsRequest, Query()]
+) -> Page[MerchantView]:
+    """List the merchants of the token's cities, or those in one state, the newest first."""
+    return await listing.list_merchants(opened.database, reader, page)
+
+
+@router.get("/merchants/{merchant_id}", responses=problems(NotFound))
+async def show_merchant(merchant_id: str, reader: Reader, opened: Opened) -> MerchantView:
+    """Show a merchant and the programmes in which it takes part."""
+    return await visibility.visible_merchant(opened.database, reader, merchant_id)
+
+
+@router.post(
+    "/merchants/{merchant_id}/approve", responses=problems(NotFound, WrongState, SamePerson)
+)
+async def approve_merchant(merchant_id: str, approver: Approver, opened: Opened) -> MerchantView:
+    """Let a merchant take vouchers. Who enrolled it is refused."""
+    return await merchants.change_merchant(opened.database, approver, merchant_id, "approve")
+
+
+@router.post("/merchants/{merchant_id}/suspend", responses=problems(NotFound))
+async def suspend_merchant(merchant_id: str, operator: Operator, opened: Opened) -> MerchantView:
+    """Stop a merchant for good: after the 200 no redemption of its tills commits."""
+    return await merchants.change_merchant(opened.database, operator, merchant_id, "suspend")
+
+
+@router.post(
+    "/merchants/{merchant_id}/programmes",
+    status_code=201,
+    responses=problems(NotFound, WrongState, *_CREATING_REFUSALS),
+)
+async def enrol_in_programme(
+    merchant_id: str, creation: Creating, body: NewEnrolment
+) -> MerchantView:
+    """Let a merchant that waits for approval take part in one more programme of its city.
+
+    In which programmes it takes part is approved with it; for others it is enrolled anew.
+    """
+    return creation.answer(
+        await merchants.enrol_in_programme(
+            creation.opened.database,
+            creation.operator,
+            creation.attempt(body),
+            merchant_id,
+            body,
+        )
+    )
+
+
+@router.post(
+    "/merchants/{merchant_id}/terminals",
+    status_code=201,
+    responses=problems(NotFound, WrongState, *_CREATING_REFUSALS),
+)
+async def register_terminal(
+    merchant_id: str, creation: Creating, body: NewTerminal
+) -> TerminalIssued:
+    """Register a till and show the secret under which it signs its requests (RFC 9421).
+
+    The secret is in no later answer, but in the same one to the same Idempotency-Key.
+    """
+    creation.response.headers["Cache-Control"] = "no-store"
+    return creation.answer(
+        await terminals.register_terminal(
+            creation.opened, creation.operator, creation.attempt(body), merchant_id
+        )
+    )
+
+
+@router.get("/merchants/{merchant_id}/terminals", responses=problems(NotFound))
+async def list_terminals(
+    merchant_id: str, reader: Reader, opened: Opened, page: PageQuery
+) -> Page[TerminalView]:
+    """List the tills of a merchant, the newest first, without their secrets."""
+    return await listing.list_terminals(opened.database, reader, merchant_id, page)
+
+
+@router.post(
+    "/merchants/{merchant_id}/terminals/{terminal_id}/suspend", responses=problems(NotFound)
+)
+async def suspend_terminal(
+    merchant_id: str, terminal_id: str, operator: Operator, opened: Opened
+) -> TerminalView:
+    """Stop a till for good, as when it is stolen: after the 200 no redemption of it commits."""
+    return await terminals.suspend_terminal(opened, operator, merchant_id, terminal_id)

@@ -61,19 +61,19 @@ async def change_drop(
         },
     )
     if row["outcome"] not in {"done", "unchanged"}:
-        raise await _refusal(opened.database, row, known, change, quota)
+        raise await _refusal(opened.database, row, before, change, quota)
     # Committed: from here on nothing can turn this into an error of the change itself.
     await opened.teller.tell(known, Statement.of_row({**row}))
     return await visible_drop(opened.database, operator, drop_id)
 
 
 async def _refusal(
-    database: Database, row: RowMapping, drop_id: UUID, change: Change, quota: int | None
+    database: Database, row: RowMapping, drop: DropView, change: Change, quota: int | None
 ) -> AppError:
     outcome, state = row["outcome"], row["drop_state"]
     if outcome == "insufficient_funds":
         packs = row["drop_quota"] if quota is None else quota - row["drop_quota"]
-        return await _insufficient_funds(database, drop_id, row["short_funder"], packs)
+        return await _insufficient_funds(database, drop, row["short_funder"], packs)
     if outcome == "below_live_claims":
         live = row["drop_live"]
         return QuotaBelowClaims(f"{live} packs are claimed.", extra={"live": live})
@@ -84,11 +84,15 @@ async def _refusal(
 
 
 async def _insufficient_funds(
-    database: Database, drop_id: UUID, funder_id: str, packs: int
+    database: Database, drop: DropView, funder_id: str, packs: int
 ) -> InsufficientFunds:
+    drop_id = UUID(drop.drop_id)
     async with database.transaction([city_of(drop_id)]) as session:
         needed_fen = packs * await queries.pack_share_fen(session, drop_id, funder_id)
+    told = f"This takes {needed_fen} fen of {funder_id}, who has less available."
+    if drop.rail == "ecny":
+        told += " On the e-CNY rail only cash counts, and the merchants' own pledge."
     return InsufficientFunds(
-        f"This takes {needed_fen} fen of {funder_id}, who has less available.",
+        told,
         extra={"funder_id": funder_id, "needed_fen": needed_fen},
     )

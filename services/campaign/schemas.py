@@ -32,6 +32,7 @@ def _names_no_rule(given: object) -> object:
 AccountPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """A name that becomes a part of account codes, which are divided by colons."""
 
+CityCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 PublicId = Annotated[str, BeforeValidator(str)]
 RefundPolicy = Literal["restore", "restore_once", "restore_until_delivery", "forfeit"]
 
@@ -73,12 +74,12 @@ class NewProgramme(StrictModel):
     )
 
     name: Name
-    city_code: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+    city_code: CityCode
     funders: Annotated[list[Funder], Field(min_length=1, max_length=FUNDERS_MAX)]
 
     @model_validator(mode="after")
     def _shares_make_a_whole(self) -> Self:
-        _require_distinct("funder_id", [funder.funder_id for funder in self.funders])
+        require_distinct("funder_id", [funder.funder_id for funder in self.funders])
         total_bp = sum(funder.share_bp for funder in self.funders)
         if total_bp != SHARE_TOTAL_BP:
             raise ValueError(
@@ -212,7 +213,7 @@ class NewDrop(StrictModel):
 
     @model_validator(mode="after")
     def _pack_is_bounded(self) -> Self:
-        _require_distinct("kind_id", [kind.kind_id for kind in self.pack])
+        require_distinct("kind_id", [kind.kind_id for kind in self.pack])
         if sum(kind.count for kind in self.pack) > PACK_VOUCHERS_MAX:
             raise ValueError(f"a pack holds at most {PACK_VOUCHERS_MAX} vouchers")
         if self.quota * self.pack_face_fen > DROP_FACE_FEN_MAX:
@@ -227,7 +228,11 @@ class NewQuota(StrictModel):
 
 
 class DropView(BaseModel):
-    """A drop as staff see it. `issued` counts serials ever given, `live` the claims that stand."""
+    """A drop as staff see it. `issued` counts serials ever given, `live` the claims that stand.
+
+    `absorbs` is settled when the drop is published: the merchants' own pledged share is taken off
+    what they are paid for its vouchers, instead of being paid in.
+    """
 
     drop_id: PublicId
     programme_id: PublicId
@@ -247,6 +252,7 @@ class DropView(BaseModel):
     pack_face_fen: int
     pack: list[VoucherKind]
     reclaim_after_release: bool
+    absorbs: bool
     created_at: datetime
     created_by: str
     published_at: datetime | None
@@ -256,6 +262,36 @@ class DropsRequest(PageRequest):
     programme_id: str | None = None
 
 
-def _require_distinct(field: str, given: list[str]) -> None:
+class NewVoid(StrictModel):
+    """`reopen`: the pack goes back on sale; otherwise it is withdrawn from the drop's quota."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"reason": "Claimed by a robot", "reopen": True}}
+    )
+
+    reason: Name
+    reopen: bool
+
+
+class VoidView(BaseModel):
+    """What became of a claim that was voided, as it was decided the first time.
+
+    `journal_kind` is J7a where the pack was `reopened`, and J7b where it was withdrawn and its
+    money went back to the funders; a closed drop takes no pack back.
+    """
+
+    claim_id: PublicId
+    drop_id: PublicId
+    serial: int
+    state: Literal["released"]
+    reopened: bool
+    journal_kind: Literal["J7a", "J7b"]
+    reason: str
+    released_at: datetime
+    released_by: str
+
+
+def require_distinct(field: str, given: list[str]) -> None:
+    """Raise ValueError when a text is given twice."""
     if len(set(given)) < len(given):
         raise ValueError(f"{field} must be distinct")

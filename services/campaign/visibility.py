@@ -5,6 +5,7 @@ Row-level security holds the statements to them; everything else does not exist 
 
 from services.campaign import queries
 from services.campaign.schemas import DropView, ProgrammeView
+from services.campaign.till_schemas import MerchantView
 from shared.auth.cities import visible_cities
 from shared.auth.principals import Principal
 from shared.db.database import Database
@@ -36,3 +37,15 @@ async def visible_drop(database: Database, staff: Principal, drop_id: str) -> Dr
         if drop is not None:
             return drop
     raise NotFound("There is no such drop.")
+
+
+async def visible_merchant(database: Database, staff: Principal, merchant_id: str) -> MerchantView:
+    """Find a merchant by the id a client sent. Raises NotFound."""
+    parsed = parse_id(merchant_id)
+    if parsed is not None:
+        cities = await visible_cities(database, staff)
+        async with database.transaction(cities) as session:
+            merchant = await queries.find_merchant(session, parsed)
+        if merchant is not None:
+            return merchant
+    raise NotFound("There is no such merchant.")

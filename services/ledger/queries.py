@@ -17,6 +17,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     select,
     tuple_,
     union_all,
@@ -234,7 +235,11 @@ async def list_journals(
     limit: int,
 ) -> list[JournalView]:
     """Return the journals of a book, the last posted first."""
-    wanted = select(Journal).where(_of_book(Journal, programme_id))
+    # The index in this order holds every row. A comparison shows the planner that it does: that
+    # a column is not null, where it cannot be, is forgotten before an index is chosen.
+    wanted = select(Journal).where(
+        _of_book(Journal, programme_id), Journal.posted_at <= literal_column("'infinity'")
+    )
     if kind is not None:
         wanted = wanted.where(Journal.kind == kind)
     if before is not None:

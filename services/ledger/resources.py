@@ -9,11 +9,14 @@ from typing import Annotated
 import asyncpg
 from fastapi import Depends, FastAPI, Request
 
+from services.ledger.paying import paying
 from shared.auth.tokens import open_verifier
 from shared.db.database import Database
 from shared.db.durability import assert_durable
 from shared.gate.gate import Gate, connect
+from shared.secrets import Secrets
 from shared.settings import Settings
+from shared.voucher_ids import VoucherIds
 
 # With the ledger's one process this is its whole share of Postgres' connections.
 _POOL_SIZE = 6
@@ -29,6 +32,7 @@ class Resources:
 
     database: Database
     gate: Gate
+    voucher_ids: VoucherIds
     auditing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -38,6 +42,7 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
 
     Raises:
         SettingsError: a variable is missing.
+        SecretsError: the master key is damaged.
         NotDurableError: the database could lose what it acknowledged.
         IdentityProviderError: the keys of the staff's tokens cannot be had.
     """
@@ -50,7 +55,9 @@ async def open_resources(app: FastAPI, environ: Mapping[str, str]) -> AsyncItera
             await assert_durable(connection)
         gate = Gate(connect(settings.redis_url))
         opened.push_async_callback(gate.close)
-        app.state.resources = Resources(database, gate)
+        voucher_ids = VoucherIds(Secrets.load(settings.data_dir))
+        app.state.resources = Resources(database, gate, voucher_ids)
+        await opened.enter_async_context(paying(database, settings, environ))
         yield
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 
 from services.ledger import auditing, statements
 from services.ledger.resources import Opened
@@ -18,16 +18,13 @@ from services.ledger.schemas import (
     TransferWithJournal,
     TrialBalanceView,
 )
-from shared.auth.principals import Principal
-from shared.auth.roles import Role
-from shared.auth.staff import require_staff
+from services.ledger.staff import Reader
 from shared.errors import NotFound
 from shared.web.pages import Page
 from shared.web.problems import problems
 
 router = APIRouter(prefix="/v1", tags=["ledger"])
 
-Reader = Annotated[Principal, Depends(require_staff(Role.FINANCE, Role.APPROVER, Role.AUDITOR))]
 AccountCode = Annotated[
     str,
     Path(

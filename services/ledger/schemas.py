@@ -14,6 +14,8 @@ from shared.web.pages import PageRequest
 ACCOUNT_CODE = r"^[a-z_]{1,32}(:[A-Za-z0-9_-]{1,64}){1,3}$"
 JOURNAL_KIND = r"^J[0-9]{1,3}[a-z]?$"
 _LINE_MAX = 32_767
+# Dates in this form sort as texts.
+_YEAR_MIN, _YEAR_MAX = "2000", "2200"
 _PLAIN_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -23,6 +25,21 @@ def _to_end_of_day(given: object) -> object:
         return f"{given}T23:59:59.999999+08:00"
     return given
 
+
+def _to_day(given: object) -> object:
+    if isinstance(given, str) and _PLAIN_DATE.fullmatch(given) and _YEAR_MIN <= given <= _YEAR_MAX:
+        return date.fromisoformat(given)
+    if type(given) is date:
+        return given
+    raise ValueError("must be a date of the years 2000 to 2199, as 2026-05-01")
+
+
+Day = Annotated[
+    date,
+    BeforeValidator(_to_day),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-05-01"]}),
+]
+"""An accounting day (会计日) in Asia/Shanghai."""
 
 AsOf = Annotated[
     UtcTime,
@@ -82,11 +99,13 @@ class TransferPosition(NamedTuple):
     line: Annotated[int, Field(ge=1, le=_LINE_MAX)]
 
 
-class _View(BaseModel):
+class LedgerView(BaseModel):
+    """The base of answers; they are read from rows and never changed."""
+
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class CheckView(_View):
+class CheckView(LedgerView):
     """One invariant: how many rows break it, and the first few of them."""
 
     name: str
@@ -95,12 +114,12 @@ class CheckView(_View):
     sample: list[dict[str, JsonValue]]
 
 
-class InvariantsView(_View):
+class InvariantsView(LedgerView):
     sound: bool
     checks: list[CheckView]
 
 
-class AccountView(_View):
+class AccountView(LedgerView):
     """An account, with its family in the chart of accounts."""
 
     code: Annotated[str, Field(examples=["available:city"])]
@@ -110,7 +129,7 @@ class AccountView(_View):
     meaning: str
 
 
-class SidedBalance(_View):
+class SidedBalance(LedgerView):
     """A balance on the side on which it stands; the other side is 0."""
 
     code: str
@@ -127,7 +146,7 @@ class BalanceView(SidedBalance):
     balance_fen: int
 
 
-class TrialBalanceView(_View):
+class TrialBalanceView(LedgerView):
     """The balances of every account that has moved; both totals are equal."""
 
     programme_id: UUID
@@ -137,7 +156,7 @@ class TrialBalanceView(_View):
     credit_total_fen: int
 
 
-class TransferView(_View):
+class TransferView(LedgerView):
     """`amount_fen` moved from the credit side of `debit` to the credit side of `credit`."""
 
     line: int
@@ -155,7 +174,7 @@ class TransferWithJournal(TransferView):
     posted_at: datetime
 
 
-class JournalView(_View):
+class JournalView(LedgerView):
     """The transfers of one event; `event` names it within its `kind`."""
 
     journal_id: UUID

@@ -1,9 +1,7 @@
 """What finance reads: balances, accounts, and what was booked on them."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
-
 from services.ledger import queries
+from services.ledger.paging import page_of
 from services.ledger.queries import Turnover
 from services.ledger.schemas import (
     AccountPosition,
@@ -30,7 +28,6 @@ from shared.web.pages import Cursor, Page
 _ACCOUNTS = Cursor(AccountPosition)
 _TRANSFERS = Cursor(TransferPosition)
 _JOURNALS = Cursor(JournalPosition)
-_T = TypeVar("_T")
 
 
 async def trial_balance(
@@ -94,7 +91,7 @@ async def list_accounts(
             after=None if after is None else after.code,
             limit=wanted.limit + 1,
         )
-    return _page(found, wanted.limit, lambda last: _ACCOUNTS.encode(AccountPosition(last.code)))
+    return page_of(found, wanted.limit, lambda last: _ACCOUNTS.encode(AccountPosition(last.code)))
 
 
 async def list_transfers(
@@ -107,7 +104,7 @@ async def list_transfers(
         found = await queries.list_transfers(
             session, programme_id, account_id, before=before, limit=wanted.limit + 1
         )
-    return _page(
+    return page_of(
         found,
         wanted.limit,
         lambda last: _TRANSFERS.encode(TransferPosition(last.journal_id, last.line)),
@@ -123,7 +120,7 @@ async def list_journals(
         found = await queries.list_journals(
             session, programme_id, kind=wanted.kind, before=before, limit=wanted.limit + 1
         )
-    return _page(
+    return page_of(
         found,
         wanted.limit,
         lambda last: _JOURNALS.encode(JournalPosition(last.posted_at, last.journal_id)),
@@ -151,12 +148,4 @@ def _on_its_side(turnover: Turnover) -> SidedBalance:
     debit_fen = turnover.debited_fen - turnover.credited_fen
     return SidedBalance(
         code=turnover.code, debit_fen=max(debit_fen, 0), credit_fen=max(-debit_fen, 0)
-    )
-
-
-def _page(found: Sequence[_T], limit: int, cursor_after: Callable[[_T], str]) -> Page[_T]:
-    """Show `limit` items; one more was asked for, to know whether another page follows."""
-    more = len(found) > limit
-    return Page(
-        items=list(found[:limit]), next_cursor=cursor_after(found[limit - 1]) if more else None
     )

@@ -37,3 +37,9 @@ async def reading_book(
                 yield session, parsed
                 return
     raise NotFound("There is no such programme.")
+
+
+async def visible_programme(database: Database, staff: Principal, programme_id: str) -> UUID:
+    """Return the id of a programme by what a client sent. Raises NotFound."""
+    async with reading_book(database, staff, programme_id) as (_, found):
+        return found

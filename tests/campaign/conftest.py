@@ -13,9 +13,11 @@ from shared.auth.development_keys import DevelopmentIssuer
 from shared.db.urls import service_url
 from shared.embedded.servers import EmbeddedServers
 from shared.gate.gate import connect
+from shared.secrets import Secrets
 from shared.settings import Settings
 from tests.campaign.desk import Desk
 from tests.databases import SECRETS, TEMPLATE, CloneDatabase, execute
+from tests.redeem_races.lending import Lent, lending
 from tests.serving import environment_of, serving
 
 
@@ -27,6 +29,13 @@ async def campaign_database(clone_database: CloneDatabase) -> str:
     name = urlsplit(url).path[1:]
     await execute(url, f"ALTER ROLE fairdrop_campaign IN DATABASE {name} SET lock_timeout = '1s'")
     return url
+
+
+@pytest_asyncio.fixture
+async def tills_pool(campaign_database: str) -> AsyncIterator[Lent]:
+    """Connections with the redeem service's rights."""
+    async with lending(service_url(campaign_database, "redeem", SECRETS), 8) as lent:
+        yield lent
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -43,7 +52,7 @@ async def desk(
     owner = await asyncpg.connect(campaign_database)
     redis = connect(servers.redis_url)
     async with serving(create(environment_of(settings))) as url, aiohttp.ClientSession(url) as http:
-        desk = Desk(http, issuer, owner, redis)
+        desk = Desk(http, issuer, owner, redis, Secrets.load(data_dir))
         yield desk
         await desk.assert_books_are_sound()
     await redis.aclose(close_connection_pool=True)

@@ -12,6 +12,7 @@ from shared.auth.development_keys import DevelopmentIssuer
 from shared.bookkeeping.accounts import family_of
 from shared.bookkeeping.invariants import check_books
 from shared.gate import keys
+from shared.secrets import Secrets
 from tests.callers import Caller
 
 
@@ -23,12 +24,16 @@ class Desk:
     issuer: DevelopmentIssuer
     owner: asyncpg.Connection
     redis: Redis
+    secrets: Secrets
 
     def staff(self, role: str, *cities: str, subject: str = "staff-1") -> Caller:
         return Caller(self.http, self.issuer.issue(subject, [role], cities=cities))
 
     def operator(self, *cities: str) -> Caller:
         return self.staff("operator", *cities, subject="operator-1")
+
+    def approver(self, *cities: str) -> Caller:
+        return self.staff("approver", *cities, subject="approver-1")
 
     def nobody(self) -> Caller:
         return Caller(self.http, None)

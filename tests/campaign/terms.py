@@ -72,6 +72,18 @@ def drop_terms(programme_id: str, **other: object) -> Body:
     }
 
 
+def merchant_terms(*programmes: str, **other: object) -> Body:
+    return {
+        "name": "Noodle shop 面馆",
+        "city_code": CITY,
+        "categories": ["catering", "books"],
+        "programmes": list(programmes),
+        **other,
+    }
+
+
+VOID = {"reason": "claimed by a robot", "reopen": True}
+
 PACK_FEN = 3503
 CITY_PACK_FEN = 3 * 667 + 333
 PLATFORM_PACK_FEN = 3 * 334 + 167
@@ -106,3 +118,16 @@ async def make_live_drop(operator: Caller, **other: object) -> tuple[str, str]:
     answer = await operator.post(f"/v1/drops/{drop_id}/publish")
     assert answer.status == 200, answer.body
     return programme_id, drop_id
+
+
+async def make_merchant(operator: Caller, *programmes: str, **other: object) -> str:
+    answer = await operator.post("/v1/merchants", merchant_terms(*programmes, **other))
+    assert answer.status == 201, answer.body
+    return str(answer.body["merchant_id"])
+
+
+async def make_terminal(operator: Caller, merchant_id: str) -> Body:
+    answer = await operator.post(f"/v1/merchants/{merchant_id}/terminals", {})
+    assert answer.status == 201, answer.body
+    made: Body = answer.body
+    return made

@@ -8,7 +8,15 @@ import pytest
 
 from tests.callers import Answer
 from tests.campaign.desk import Desk
-from tests.campaign.terms import CITY, drop_terms, fund, make_programme, programme_terms
+from tests.campaign.terms import (
+    CITY,
+    drop_terms,
+    fund,
+    make_merchant,
+    make_programme,
+    merchant_terms,
+    programme_terms,
+)
 
 REPLAYED = "idempotent-replayed"
 
@@ -20,11 +28,14 @@ def key() -> str:
 async def test_every_creating_post_is_replayed(desk: Desk) -> None:
     operator = desk.operator(CITY)
     programme_id = await make_programme(operator)
+    merchant_id = await make_merchant(operator, programme_id)
     funding = {"funder_id": "city", "amount_fen": 700, "reference": "once"}
     for path, body in (
         ("/v1/programmes", programme_terms()),
         (f"/v1/programmes/{programme_id}/funding", funding),
         ("/v1/drops", drop_terms(programme_id)),
+        ("/v1/merchants", merchant_terms(programme_id)),
+        (f"/v1/merchants/{merchant_id}/terminals", {}),
     ):
         once = key()
         first = await operator.post(path, body, key=once)

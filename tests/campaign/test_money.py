@@ -215,6 +215,7 @@ async def test_the_draft_is_shown_as_it_was_sent(desk: Desk) -> None:
         "issued": 0,
         "live": 0,
         "pack_face_fen": PACK_FEN,
+        "absorbs": False,
         "created_at": created.body["created_at"],
         "created_by": "operator-1",
         "published_at": None,

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from services.campaign import schemas
+from services.campaign import schemas, till_schemas
 from services.campaign.app import create
 
 CODES: dict[tuple[str, str], set[str]] = {
     ("/v1/programmes", "post"): {"in_progress", "idempotency_key_reused"},
     ("/v1/programmes/{programme_id}", "get"): {"not_found"},
     ("/v1/programmes/{programme_id}/funding", "post"): {
-        *("not_found", "pledge_exceeded", "in_progress", "idempotency_key_reused"),
+        *("not_found", "pledge_exceeded", "pledge_absorbed"),
+        *("in_progress", "idempotency_key_reused"),
     },
     ("/v1/drops", "post"): {"not_found", "in_progress", "idempotency_key_reused"},
     ("/v1/drops/{drop_id}", "get"): {"not_found"},
@@ -22,6 +23,20 @@ CODES: dict[tuple[str, str], set[str]] = {
     },
     ("/v1/programmes", "get"): set(),
     ("/v1/drops", "get"): set(),
+    ("/v1/claims/{claim_id}/void", "post"): {"not_found", "in_use", "expired"},
+    ("/v1/merchants", "post"): {"not_found", "in_progress", "idempotency_key_reused"},
+    ("/v1/merchants", "get"): set(),
+    ("/v1/merchants/{merchant_id}", "get"): {"not_found"},
+    ("/v1/merchants/{merchant_id}/approve", "post"): {"not_found", "wrong_state", "same_person"},
+    ("/v1/merchants/{merchant_id}/suspend", "post"): {"not_found"},
+    ("/v1/merchants/{merchant_id}/programmes", "post"): {
+        *("not_found", "wrong_state", "in_progress", "idempotency_key_reused"),
+    },
+    ("/v1/merchants/{merchant_id}/terminals", "post"): {
+        *("not_found", "wrong_state", "in_progress", "idempotency_key_reused"),
+    },
+    ("/v1/merchants/{merchant_id}/terminals", "get"): {"not_found"},
+    ("/v1/merchants/{merchant_id}/terminals/{terminal_id}/suspend", "post"): {"not_found"},
 }
 OF_EVERY_OPERATION = {
     *("unauthenticated", "forbidden", "invalid_request", "payload_too_large"),
@@ -54,5 +69,9 @@ def test_every_operation_states_its_codes() -> None:
 
 def test_the_examples_are_accepted() -> None:
     described = create({}).openapi()["components"]["schemas"]
-    for model in (schemas.NewProgramme, schemas.NewFunding, schemas.NewDrop, schemas.NewQuota):
+    for model in (
+        *(schemas.NewProgramme, schemas.NewFunding, schemas.NewDrop, schemas.NewQuota),
+        *(schemas.NewVoid, till_schemas.NewMerchant, till_schemas.NewEnrolment),
+        till_schemas.NewTerminal,
+    ):
         model.model_validate(described[model.__name__]["example"])

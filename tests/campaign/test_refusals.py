@@ -13,12 +13,15 @@ from tests.callers import Caller
 from tests.campaign.desk import Desk
 from tests.campaign.terms import (
     CITY,
+    VOID,
     drop_terms,
     fund,
     funder,
     make_drop,
     make_live_drop,
+    make_merchant,
     make_programme,
+    merchant_terms,
     moment,
     programme_terms,
 )
@@ -119,6 +122,7 @@ async def test_unknown_things(desk: Desk) -> None:
     answer = await operator.post(f"/v1/programmes/{programme_id}/funding", funding)
     answer.assert_problem(404, "not_found")
 
+    merchant_id = await make_merchant(operator, programme_id)
     unknown = str(new_id(1))
     elsewhere = str(new_id(4095))
     for absent in (unknown, elsewhere, "nonsense", "%00", "0" * 36, unknown.upper(), "{" + unknown):
@@ -128,6 +132,13 @@ async def test_unknown_things(desk: Desk) -> None:
             ("GET", "/v1/drops/{}", None),
             *(("POST", f"/v1/drops/{{}}/{change}", None) for change in CHANGES),
             ("PATCH", "/v1/drops/{}", {"quota": 1}),
+            ("POST", "/v1/claims/{}/void", VOID),
+            ("GET", "/v1/merchants/{}", None),
+            ("POST", "/v1/merchants/{}/suspend", None),
+            ("POST", "/v1/merchants/{}/programmes", {"programme_id": programme_id}),
+            ("POST", "/v1/merchants/{}/terminals", {}),
+            ("GET", "/v1/merchants/{}/terminals", None),
+            ("POST", f"/v1/merchants/{merchant_id}/terminals/{{}}/suspend", None),
         ):
             answer = await operator.send_json(method, path.format(absent), body)
             if absent == "%00":
@@ -135,10 +146,14 @@ async def test_unknown_things(desk: Desk) -> None:
             else:
                 answer.assert_problem(404, "not_found")
         if absent != "%00":
-            answer = await operator.post("/v1/drops", drop_terms(absent))
-            answer.assert_problem(404, "not_found")
+            for post, body in (
+                ("/v1/drops", drop_terms(absent)),
+                ("/v1/merchants", merchant_terms(programme_id, absent)),
+                (f"/v1/merchants/{merchant_id}/programmes", {"programme_id": absent}),
+            ):
+                (await operator.post(post, body)).assert_problem(404, "not_found")
             assert (await operator.get(f"/v1/drops?programme_id={absent}")).body["items"] == []
-    for absent_path in ("/v1/merchants", "/v1/nothing"):
+    for absent_path in ("/v1/claims", "/v1/nothing"):
         (await operator.post(absent_path, {})).assert_problem(404, "not_found")
     (await operator.patch("/v1/programmes", {})).assert_problem(405, "method_not_allowed")
 
@@ -149,11 +164,15 @@ async def test_only_operators_write_and_only_staff_read(desk: Desk) -> None:
     await fund(operator, programme_id, "city", 100_000)
     await fund(operator, programme_id, "platform", 100_000)
     drop_id = await make_drop(operator, programme_id)
+    merchant = f"/v1/merchants/{await make_merchant(operator, programme_id)}"
     reads = [
         "/v1/programmes",
         f"/v1/programmes/{programme_id}",
         "/v1/drops",
         f"/v1/drops/{drop_id}",
+        "/v1/merchants",
+        merchant,
+        f"{merchant}/terminals",
     ]
     writes = [
         ("POST", "/v1/programmes", programme_terms()),
@@ -165,6 +184,12 @@ async def test_only_operators_write_and_only_staff_read(desk: Desk) -> None:
         ("POST", "/v1/drops", drop_terms(programme_id)),
         *(("POST", f"/v1/drops/{drop_id}/{change}", None) for change in CHANGES),
         ("PATCH", f"/v1/drops/{drop_id}", {"quota": 11}),
+        ("POST", f"/v1/claims/{new_id(1)}/void", VOID),
+        ("POST", "/v1/merchants", merchant_terms(programme_id)),
+        ("POST", f"{merchant}/suspend", None),
+        ("POST", f"{merchant}/programmes", {"programme_id": programme_id}),
+        ("POST", f"{merchant}/terminals", {}),
+        ("POST", f"{merchant}/terminals/{new_id(1)}/suspend", None),
     ]
     before = await desk.balances(programme_id)
     for role in ("approver", "finance", "auditor", "resident"):
@@ -175,6 +200,9 @@ async def test_only_operators_write_and_only_staff_read(desk: Desk) -> None:
         for path in reads:
             answer = await caller.get(path)
             assert answer.status == (403 if role == "resident" else 200), (role, path)
+    for role in ("operator", "finance", "auditor", "resident"):
+        refused = await desk.staff(role, CITY).post(f"{merchant}/approve")
+        refused.assert_problem(403, "forbidden")
     for method, path, body in [*writes, *(("GET", path, None) for path in reads)]:
         refused = await desk.nobody().send_json(method, path, body)
         refused.assert_problem(401, "unauthenticated")

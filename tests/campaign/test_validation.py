@@ -1,18 +1,23 @@
 """What a body may hold, field by field; a refusal names what offends."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from tests import builders
 from tests.campaign.desk import Desk
 from tests.campaign.terms import (
     CITY,
+    VOID,
     Body,
     drop_terms,
     funder,
     kind,
     make_live_drop,
+    make_merchant,
     make_programme,
+    merchant_terms,
     moment,
     programme_terms,
 )
@@ -138,6 +143,46 @@ QUOTAS: list[tuple[Body, str]] = [
 ]
 
 
+MERCHANTS: list[tuple[Body, str]] = [
+    ({"name": UNSET}, "name"),
+    ({"name": " "}, "name"),
+    ({"name": "x" * 121}, "name"),
+    ({"name": "a\nb"}, "name"),
+    ({"city_code": "杭州"}, "city_code"),
+    ({"categories": []}, "categories"),
+    ({"categories": "catering"}, "categories"),
+    ({"categories": ["catering", "catering"]}, "categories"),
+    ({"categories": ["catering", ""]}, "categories"),
+    ({"categories": [f"c{n}" for n in range(51)]}, "categories"),
+    ({"programmes": UNSET}, "programmes"),
+    ({"programmes": "all"}, "programmes"),
+    ({"programmes": [7]}, "programmes"),
+    ({"programmes": [f"p{n}" for n in range(101)]}, "programmes"),
+    ({"mcc": "581"}, "mcc"),
+    ({"mcc": "5812\n"}, "mcc"),
+    ({"mcc": "٥٨١٢"}, "mcc"),
+    ({"mcc": 5812}, "mcc"),
+    ({"region_code": "33010"}, "region_code"),
+    ({"payout_account": ""}, "payout_account"),
+    ({"payout_account": "=1+1"}, "payout_account"),
+    ({"payout_account": "x" * 65}, "payout_account"),
+    ({"wallet_id": "a|b"}, "wallet_id"),
+    ({"state": "active"}, "state"),
+    ({"approved_by": "me"}, "approved_by"),
+]
+
+VOIDS: list[tuple[Body, str]] = [
+    ({"reason": UNSET}, "reason"),
+    ({"reason": ""}, "reason"),
+    ({"reason": "a\tb"}, "reason"),
+    ({"reason": "x" * 121}, "reason"),
+    ({"reopen": UNSET}, "reopen"),
+    ({"reopen": "yes"}, "reopen"),
+    ({"reopen": 1}, "reopen"),
+    ({"force": True}, "force"),
+]
+
+
 def _with(body: Body, changes: Body) -> Body:
     return {name: value for name, value in (body | changes).items() if value is not UNSET}
 
@@ -185,6 +230,31 @@ async def test_quotas(desk: Desk) -> None:
     assert (await operator.get(f"/v1/drops/{drop_id}")).body["quota"] == 10
 
 
+async def test_merchants(desk: Desk) -> None:
+    operator = desk.operator("merchant-city")
+    programme_id = await make_programme(operator, city_code="merchant-city")
+    sound = merchant_terms(programme_id, city_code="merchant-city")
+    for changes, field in MERCHANTS:
+        answer = await operator.post("/v1/merchants", _with(sound, changes))
+        _assert_names(answer.assert_problem(422, "invalid_request"), field)
+    assert (await operator.get("/v1/merchants")).body["items"] == []
+    merchant_id = await make_merchant(operator, city_code="merchant-city")
+    for body, field in (({"secret": "mine"}, "secret"), ([], "body"), (None, "body")):
+        answer = await operator.post(f"/v1/merchants/{merchant_id}/terminals", body)
+        _assert_names(answer.assert_problem(422, "invalid_request"), field)
+    assert (await operator.get(f"/v1/merchants/{merchant_id}/terminals")).body["items"] == []
+
+
+async def test_voids(desk: Desk) -> None:
+    operator = desk.operator(CITY)
+    _, drop_id = await make_live_drop(operator)
+    claim_id = (await builders.issue(desk.owner, UUID(drop_id), 1)).won[0]
+    for changes, field in VOIDS:
+        answer = await operator.post(f"/v1/claims/{claim_id}/void", _with(VOID, changes))
+        _assert_names(answer.assert_problem(422, "invalid_request"), field)
+    assert (await operator.get(f"/v1/drops/{drop_id}")).body["live"] == 1
+
+
 async def test_a_raised_quota_is_bounded_by_the_packs_face(desk: Desk) -> None:
     operator = desk.operator(CITY)
     programme_id = await make_programme(operator)
@@ -224,3 +294,20 @@ async def test_the_edges_of_what_a_programme_may_be(desk: Desk) -> None:
     for changes in ({"funders": twenty}, {"city_code": "Z" * 32}):
         answer = await operator.post("/v1/programmes", _with(programme_terms(), changes))
         assert answer.status == 201, answer.body
+
+
+async def test_the_edges_of_what_a_merchant_may_be(desk: Desk) -> None:
+    operator = desk.operator(CITY)
+    programmes = [await make_programme(operator) for _ in range(2)]
+    edges: list[Body] = [
+        {"programmes": []},
+        {"programmes": [programmes[0], programmes[0].upper(), programmes[1]]},
+        {"categories": [f"{n:_<120}" for n in range(50)]},
+        {"mcc": None, "region_code": None, "payout_account": None, "wallet_id": None},
+        {"mcc": "0000", "region_code": "999999", "payout_account": "0" * 64, "wallet_id": "a"},
+    ]
+    for changes in edges:
+        answer = await operator.post("/v1/merchants", merchant_terms(**changes))
+        assert answer.status == 201, answer.body
+    shown = await operator.get("/v1/merchants?limit=4")
+    assert shown.body["items"][3]["programmes"] == programmes
