@@ -26,42 +26,42 @@ def check_log(log: ClaimLog, read_back: ReadBack, packs: int) -> list[Check]:
         if read_back.get((holder, claim_id)) != serial
     ]
     return [
-        _check(
+        check_of(
             "I3_every_yes_is_in_the_ledger",
             "Each acknowledged claim is found by its holder afterwards, under its serial.",
             [{"holder": h, "claim_id": c, "serial": s} for h, c, s in sorted(missing)],
         ),
-        _check(
+        check_of(
             "crowd_one_claim_each",
             "However often a holder was told yes, it was the same claim.",
             _several("holder", "claims", ((yes.holder, yes.claim_id) for yes in log.yeses)),
         ),
-        _check(
+        check_of(
             "crowd_one_holder_of_each_claim",
             "No claim was given to two holders.",
             _several("claim_id", "holders", ((yes.claim_id, yes.holder) for yes in log.yeses)),
         ),
-        _check(
+        check_of(
             "crowd_serials_are_distinct",
             "No serial was given with two claims.",
             _several("serial", "claims", ((yes.serial, yes.claim_id) for yes in log.yeses)),
         ),
-        _check(
+        check_of(
             "crowd_every_serial_was_told",
             "The serials 1 to the number of packs were given, no other, and none is missing.",
             [{"serial": serial} for serial in sorted(serials ^ set(range(1, packs + 1)))],
         ),
-        _check(
+        check_of(
             "crowd_no_yes_was_also_a_no",
             "Nobody who holds a pack was finally refused, on any connection.",
             [{"holder": h, "refused": code} for h, code in log.noes if h in winners],
         ),
-        _check(
+        check_of(
             "crowd_refused_for_stock_alone",
             "The only final refusal of this drop is that it is sold out.",
             [{"holder": h, "refused": code} for h, code in log.noes if code != SOLD_OUT],
         ),
-        _check(
+        check_of(
             "crowd_everybody_was_told",
             "Everybody had a final answer before the crowd's patience ended.",
             [{"holder": holder} for holder in log.undecided],
@@ -69,7 +69,8 @@ def check_log(log: ClaimLog, read_back: ReadBack, packs: int) -> list[Check]:
     ]
 
 
-def _check(name: str, description: str, offences: list[dict[str, Json]]) -> Check:
+def check_of(name: str, description: str, offences: list[dict[str, Json]]) -> Check:
+    """Return the check that these offences are of."""
     return Check(name, description, len(offences), offences[:SAMPLE_MAX])
 
 

@@ -19,6 +19,16 @@ class Yes:
     serial: int
 
 
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """A voucher of a claim, as its holder was told."""
+
+    voucher_id: str
+    category: str
+    face_fen: int
+    min_spend_fen: int
+
+
 @dataclass(slots=True)
 class ClaimLog:
     """Every answer of a drop; times are seconds after T-0.
@@ -28,11 +38,13 @@ class ClaimLog:
     """
 
     yeses: list[Yes] = field(default_factory=list)
+    packs: dict[int, tuple[Voucher, ...]] = field(default_factory=dict)
     claims: set[str] = field(default_factory=set)
     noes: list[tuple[int, str]] = field(default_factory=list)
     undecided: list[int] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     asked_in_second: Counter[int] = field(default_factory=Counter)
+    won_at_s: "array[float]" = field(default_factory=lambda: array("d"))
     on_the_wire_ms: "defaultdict[str, array[float]]" = field(
         default_factory=lambda: defaultdict(lambda: array("d"))
     )
@@ -69,5 +81,6 @@ class ClaimLog:
         if answered_s >= 0:
             self._answered_since_opening += 1
         if code == WON:
+            self.won_at_s.append(answered_s)
             self.last_win_s = answered_s
             self.asked_until_last_win = self._answered_since_opening

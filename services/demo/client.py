@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from services.demo.claim_log import NO_ANSWER, WON, WON_BEFORE, ClaimLog, Yes
+from services.demo.claim_log import NO_ANSWER, WON, WON_BEFORE, ClaimLog, Voucher, Yes
 from services.demo.stack import DemoError
 
 CONNECTIONS_MAX = 192
@@ -75,6 +75,7 @@ class ClaimClient:
     def _read(self, holder: int, status: int, told: dict[str, Any]) -> Answer:
         if status in (HTTPStatus.CREATED, HTTPStatus.OK):
             first = self._log.told_yes(Yes(holder, told["claim_id"], told["serial"]))
+            self._log.packs[holder] = tuple(_voucher(voucher) for voucher in told["vouchers"])
             return Answer(WON if first else WON_BEFORE, is_final=True)
         if not told:
             return Answer(NO_ANSWER, is_final=False)
@@ -121,6 +122,10 @@ class ClaimClient:
             if response.status == HTTPStatus.NOT_FOUND:
                 return None
         raise DemoError(f"Claim {claim_id} could not be looked up in {_READ_TRIES_MAX} tries.")
+
+
+def _voucher(told: dict[str, Any]) -> Voucher:
+    return Voucher(told["voucher_id"], told["category"], told["face_fen"], told["min_spend_fen"])
 
 
 @asynccontextmanager

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from services.demo.checking import ReadBack
 from services.demo.claim_log import SOLD_OUT, ClaimLog
 from services.demo.client import ClaimClient, phones
-from services.demo.crowd import CrowdModel, Visit
+from services.demo.played import Plan
 from services.demo.residents import Crowd
 from services.demo.showing import Stage
 from services.seeding import SeededDrop
@@ -22,12 +21,12 @@ _READ_AT_ONCE = 500
 
 async def race(
     stage: Stage,
+    plan: Plan,
     drop: SeededDrop,
     claim_url: str,
     *,
-    model: CrowdModel,
-    visits: Sequence[Visit],
     tokens: Sequence[str],
+    until_open_s: float,
 ) -> tuple[ClaimLog, ReadBack]:
     """Play the crowd against a drop that opens soon; return its log and what is found afterwards.
 
@@ -35,14 +34,13 @@ async def race(
         DemoError: a claim could not be looked up afterwards.
     """
     log = ClaimLog()
-    until_open_s = (drop.opens_at - datetime.now(UTC)).total_seconds()
     opens_s = asyncio.get_running_loop().time() + until_open_s
     async with phones(claim_url) as session:
         client = ClaimClient(session, drop.drop_id, tokens, log, opens_s=opens_s)
-        patience_s = until_open_s + _PATIENCE_S + model.residents / _RESIDENTS_PER_S
-        crowd = Crowd(model, client, log)
+        patience_s = until_open_s + _PATIENCE_S + plan.crowd.residents / _RESIDENTS_PER_S
+        crowd = Crowd(plan.crowd, client, log)
         async with asyncio.TaskGroup() as group:
-            playing = group.create_task(crowd.play(visits, patience_s=patience_s))
+            playing = group.create_task(crowd.play(plan.visits, patience_s=patience_s))
             await _show_waiting_room(stage, log, client, playing)
             await _show_rush(stage, log, drop.quota, playing)
         return log, await _read_back(stage, log, client)

@@ -112,8 +112,8 @@ def test_a_crowd_that_cannot_be_is_refused(change: dict[str, object]) -> None:
         model(**change)
 
 
-def test_hangzhou_is_played_with_20_000_residents_for_5_000_packs() -> None:
-    crowd = read_programme_file(HANGZHOU).demo
+def test_hangzhou_is_played_with_four_residents_for_each_pack() -> None:
+    demo = read_programme_file(HANGZHOU).demo
 
-    assert crowd is not None
-    assert (crowd.packs, crowd.residents) == (5_000, 20_000)
+    assert demo is not None
+    assert demo.crowd.residents == 4 * demo.crowd.packs

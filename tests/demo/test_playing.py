@@ -8,26 +8,76 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import pytest
 from rich.console import Console
 
 from services.demo import playing
 from services.demo.playing import DemoOptions, play
-from services.demo.stack import empty_data_dir, serving
-from services.seeding import SeedRefusedError, seed_file
-from shared.auth.development_keys import DevelopmentIssuer
+from services.demo.stack import empty_data_dir
+from services.programme_file import NotPlayableError
 from shared.bookkeeping.invariants import Check
 from shared.embedded.datadir import DataDir
 from shared.embedded.servers import erase
+from tests.demo.chromium import Chromium, View
 
-HANGZHOU = Path(__file__).parents[2] / "examples" / "hangzhou-2020-round-5.toml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HANGZHOU = "hangzhou-2020-round-5.toml"
+CHENGDU = "chengdu-2022-ecny.toml"
 FAIRDROP = Path(sys.executable).with_name("fairdrop")
-ENDED_WITHIN_S = 90
+ENDED_WITHIN_S = 180
 SERVERS_ARE_UP = b"Servers "
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+BROKEN_CHECKS = "document.querySelectorAll('.checks .is-bad, .tally.is-bad').length"
+SHORTER = {
+    # The crowd has all come after three seconds, and the week has three days.
+    r"tail_ends_s = [\d.]+": "tail_ends_s = 3.0",
+    r"percent_by_day = \[.*\]": "percent_by_day = [50, 30, 20]",
+    r"rejected_payouts = 3": "rejected_payouts = 2",
+}
+ONE_DAY = {
+    r"percent_by_day = \[.*\]": "percent_by_day = [100]",
+    r"rejected_payouts = 2": "rejected_payouts = 0",
+    r"(omit|extra|amount|duplicate|direction) = \d": r"\1 = 0",
+}
+
+
+def shortened(name: str, to: Path, changes: dict[str, str]) -> Path:
+    """Write an example with some of it changed, each change in one place at least."""
+    text = (EXAMPLES / name).read_text()
+    for pattern, instead in changes.items():
+        text, made = re.subn(pattern, instead, text)
+        assert made or "rejected" in pattern, f"{name} has no {pattern}"
+    path = to / name
+    path.write_text(text)
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A demo that has ended, and its data dir."""
+
+    ended: subprocess.CompletedProcess[str]
+    data: Path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Both programmes, played by the command."""
+    folder = tmp_path_factory.mktemp("played")
+    data = folder / "demo"
+    programmes = [shortened(name, folder, SHORTER) for name in (HANGZHOU, CHENGDU)]
+    ended = subprocess.run(
+        demo_command(data, *programmes),
+        capture_output=True,
+        text=True,
+        timeout=ENDED_WITHIN_S,
+        check=False,
+    )
+    yield Run(ended, data)
+    erase(DataDir(data))
 
 
 @pytest.fixture
@@ -38,78 +88,122 @@ def data(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def quick(tmp_path: Path) -> Path:
-    """The programme with a crowd that has all come after four seconds instead of twenty."""
-    path = tmp_path / "quick.toml"
-    text = HANGZHOU.read_text()
-    assert "tail_ends_s = 20.0" in text
-    path.write_text(text.replace("tail_ends_s = 20.0", "tail_ends_s = 4.0"))
-    return path
+def hangzhou(tmp_path: Path) -> Path:
+    return shortened(HANGZHOU, tmp_path, SHORTER)
 
 
-def demo_command(programme: Path, data: Path) -> list[str]:
-    return [
-        *(str(FAIRDROP), "demo", "--scale", "300"),
-        *("--programme", str(programme), "--data", str(data)),
-    ]
+def demo_command(data: Path, *programmes: Path) -> list[str]:
+    named = [part for path in programmes for part in ("--programme", str(path))]
+    return [str(FAIRDROP), "demo", "--scale", "100", *named, "--data", str(data)]
 
 
-def test_300_packs_sell_out_to_1200_residents_and_the_books_are_sound(
-    quick: Path, data: Path
-) -> None:
-    ended = subprocess.run(
-        demo_command(quick, data),
-        capture_output=True,
-        text=True,
-        timeout=ENDED_WITHIN_S,
-        check=False,
+def rows_of(told: str) -> dict[str, str]:
+    """Return the tables' rows by their first column, all other columns together."""
+    found = re.findall(r"^│ (.+?) +│ (.+) │$", told, re.MULTILINE)
+    return {first: squeezed(rest) for first, rest in found}
+
+
+def squeezed(told: str) -> str:
+    """Return cells of tables with one space between what stands in them."""
+    return re.sub(r"[ │]*│[ │]*", " | ", told).strip()
+
+
+def test_two_programmes_from_the_money_to_the_reconciled_statement(run: Run) -> None:
+    ended, data = run.ended, run.data
+    told = ended.stdout
+    assert ended.returncode == 0, told + ended.stderr
+    assert ended.stderr == ""
+    assert "\x1b" not in told
+    assert "found no offender" in told
+    assert f"fairdrop audit --data {data}" in told
+    assert DataDir(data).read_run() is None
+    of_hangzhou, of_chengdu = told.split("Hangzhou consumption vouchers 2020   ", 1)[1].split(
+        "Chengdu digital-yuan vouchers 2022   ", 1
     )
 
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stderr == ""
-    assert "\x1b" not in ended.stdout
-    rows = dict(re.findall(r"^│ (.+?) +│ (.+?) +│$", ended.stdout, re.MULTILINE))
-    assert rows["residents"] == "1,200, of them 12 bots"
-    assert rows["packs won"].startswith("300, ")
-    assert rows["residents told sold out"] == "900"
+    rows = rows_of(of_hangzhou)
+    assert rows["residents"] == "400, of them 4 bots"
+    assert rows["packs won"].startswith("100, ")
+    assert rows["residents told sold out"] == "300"
     assert int(rows["told not_open"].replace(",", "")) > 0
-    assert re.search(r"│ outstanding .*│ +15,000\.00 │", ended.stdout)
-    assert re.search(r"│ bank .*│ 12,000\.00 │ ", ended.stdout)
-    assert "found no offender" in ended.stdout
-    assert f"fairdrop audit --data {data}" in ended.stdout
-    assert DataDir(data).read_run() is None
+    assert rows["vouchers redeemed"] == "351 of 500, 70.2%"
+    assert rows["at the tills: released"] == "2"
+    assert rows["at the tills: late original refused"] == "3"
+    assert rows["at the tills: second till refused"] == "3"
+    assert rows["at the tills: told the same again"] == "7"
+    assert rows["at the tills: redeemed by a quote"] == "35"
+    assert rows["sum"].startswith("351 | 3,510.00 | ")
+    # City 70 %, platform 10 %, the merchants' own pool 20 %, which shops bear themselves.
+    assert "3,500.00 | 500.00 | 1,000.00 | 5,000.00" in rows["the funders"]
+    money = squeezed(of_hangzhou)
+    assert "Redeemed | Paid to shops by bank | 2,457.00 | 351.00 | 2,808.00" in money
+    assert "Redeemed | Borne by the shops | 702.00 | 702.00" in money
+    assert "Expired unused | Returned to its funder | 1,043.00 | 149.00 | 1,192.00" in money
+    assert "Expired unused | Pledge never drawn | 298.00 | 298.00" in money
+
+    rows = rows_of(of_chengdu)
+    assert rows["vouchers redeemed"] == "80 of 100, 80.0%"
+    money = squeezed(of_chengdu)
+    assert "Redeemed | Paid to shops in e-CNY | 4,480.00 | 1,280.00 | 640.00 | 6,400.00" in money
+    assert (
+        "Expired unused | Returned to its funder | 1,120.00 | 320.00 | 160.00 | 1,600.00" in money
+    )
+
+    report = (data / "report.html").read_text(encoding="utf-8")
+    checks = re.search(r"All (\d+) checks hold", report)
+    assert checks is not None
+    assert f"Sound: {checks[1]} checks found no offender" in told
+    assert "8 planted, 8 of them found, 0 others found" in report
+    assert "5 planted, 5 of them found, 0 others found" in report
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("anchor", ["", "#zh"])
+async def test_the_report_of_a_run_opens_without_a_complaint(
+    chromium: Chromium, run: Run, width: int, anchor: str
+) -> None:
+    report = (run.data / "report.html").as_uri()
+
+    async with chromium.opened(f"{report}{anchor}", View(width=width)) as page:
+        assert await page.evaluate(OVERFLOW) == 0
+        assert await page.evaluate(BROKEN_CHECKS) == 0
+        assert page.heard.complaints == []
+        assert page.heard.outside == []
 
 
 async def test_an_offender_makes_the_demo_fail(
-    quick: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def find_an_offender(_postgres_url: str, _redis_url: str) -> list[Check]:
         return [Check("I5_books_balance", "Debits equal credits.", 1, [{"journal_id": "x"}])]
 
     monkeypatch.setattr(playing, "audit", find_an_offender)
+    quick = shortened(HANGZHOU, tmp_path, SHORTER | ONE_DAY)
     written = io.StringIO()
 
-    exit_code = await play(DemoOptions(quick, data, packs=100), Console(file=written))
+    exit_code = await play(DemoOptions((quick,), data, packs=100), Console(file=written))
 
     told = written.getvalue()
     assert exit_code == 1, told
     assert "found 1 offenders" in told
     assert DataDir(data).read_run() is None
+    report = (data / "report.html").read_text(encoding="utf-8")
+    assert "1 of 21 checks found something wrong" in report
 
 
 async def test_servers_that_do_not_start_are_told_with_their_log(
-    quick: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    hangzhou: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty_data_dir(data)
     monkeypatch.setattr(playing, "empty_data_dir", lambda _path: None)
     written = io.StringIO()
 
     with DataDir(data).lock():
-        exit_code = await play(DemoOptions(quick, data, packs=100), Console(file=written))
+        exit_code = await play(DemoOptions((hangzhou,), data, packs=100), Console(file=written))
 
     told = written.getvalue()
     assert exit_code == 1, told
-    assert "The servers ended before they were ready" in told
+    assert "fairdrop serve ended before it was ready" in told
     assert f"in use by process {os.getpid()}" in told
 
 
@@ -117,10 +211,10 @@ async def test_servers_that_do_not_start_are_told_with_their_log(
     ("number", "exit_codes"), [(signal.SIGTERM, {1}), (signal.SIGINT, {130, 1})]
 )
 async def test_a_signal_stops_the_servers(
-    quick: Path, data: Path, number: signal.Signals, exit_codes: set[int]
+    hangzhou: Path, data: Path, number: signal.Signals, exit_codes: set[int]
 ) -> None:
     process = await asyncio.create_subprocess_exec(
-        *demo_command(quick, data),
+        *demo_command(data, hangzhou),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=dict(os.environ),
@@ -134,29 +228,15 @@ async def test_a_signal_stops_the_servers(
 
     assert process.returncode in exit_codes
     assert DataDir(data).read_run() is None
+    assert not list((data / "simulators").glob("*.url"))
     with pytest.raises(ProcessLookupError):
         os.kill(pids["postgres"], 0)
 
 
-async def test_a_programme_is_seeded_at_its_real_size(tmp_path: Path, data: Path) -> None:
-    written = io.StringIO()
-    to_come = tmp_path / "to-come.toml"
-    to_come.write_text(HANGZHOU.read_text().replace("2020-04-2", "2090-04-2"))
-    empty_data_dir(data)
-    async with serving(data) as stack, aiohttp.ClientSession() as session:
-        issuer = DevelopmentIssuer(data)
-        seeded = await seed_file(HANGZHOU, stack.urls, issuer, Console(file=written, width=200))
-        [drop] = seeded.drops
-        async with session.get(f"{stack.urls['claim']}/v1/drops/{drop.drop_id}") as answer:
-            shown = await answer.json()
-        kept = await seed_file(to_come, stack.urls, issuer, Console(file=io.StringIO()))
-        stranger = DevelopmentIssuer(data / "elsewhere")
-        with pytest.raises(SeedRefusedError, match="401 unauthenticated"):
-            await seed_file(HANGZHOU, stack.urls, stranger, Console(file=written))
+@pytest.mark.parametrize("name", ["shanghai-2022-lottery.toml", "luohu-2020-ecny-packet.toml"])
+def test_what_cannot_be_played_yet_starts_nothing(data: Path, name: str) -> None:
+    options = DemoOptions((EXAMPLES / name,), data, packs=None)
 
-    assert (shown["quota"], shown["remaining"], shown["state"]) == (1_500_000, 1_500_000, "live")
-    assert drop.closes_at - drop.opens_at == timedelta(hours=4)
-    assert kept.moved_by == timedelta()
-    assert kept.drops[0].opens_at == datetime(2090, 4, 20, 12, tzinfo=UTC)
-    assert "were moved so that the first opens in 10 seconds" in written.getvalue()
-    assert drop.drop_id in written.getvalue()
+    with pytest.raises(NotPlayableError, match="can be read, but not be played yet"):
+        asyncio.run(play(options, Console(file=io.StringIO())))
+    assert not data.exists()
