@@ -22,6 +22,7 @@ from shared.embedded.servers import erase
 _READY_PATIENCE_S = 60.0
 _STOP_PATIENCE_S = 30.0
 _LOG_TAIL_LINES = 15
+_VARIABLES = "FAIRDROP_"
 _AS_OURSELVES = ServerUser(None)
 
 
@@ -31,14 +32,18 @@ class Deployment:
 
     data: DataDir
     urls: dict[str, str]
-    claim_pids: list[int]
+    pids: dict[str, Any]
     postgres_url: str
     redis_url: str
 
+    @property
+    def claim_pids(self) -> list[int]:
+        return list(self.pids["claim"])
+
     def restarted(self) -> bool:
-        """Whether a claim process died and was replaced since the start."""
+        """Whether anything died and was replaced since the start."""
         run = self.data.read_run()
-        return run is None or run["pids"]["claim"] != self.claim_pids
+        return run is None or run["pids"] != self.pids
 
 
 @asynccontextmanager
@@ -51,6 +56,8 @@ async def deployed(*, workers: int) -> AsyncIterator[Deployment]:
     Raises:
         LoadTestError: it did not start.
     """
+    for name in [name for name in os.environ if name.startswith(_VARIABLES)]:
+        del os.environ[name]
     with tempfile.TemporaryDirectory(prefix="fairdrop-load-") as folder:
         data, log_path = DataDir(Path(folder) / "data"), Path(folder) / "serve.log"
         popen = _start(data, workers, log_path)
@@ -67,14 +74,12 @@ async def deployed(*, workers: int) -> AsyncIterator[Deployment]:
 def _start(data: DataDir, workers: int, log_path: Path) -> subprocess.Popen[bytes]:
     serve = [sys.executable, "-m", "services.cli", "serve", "--data", str(data.path)]
     program = [*serve, "--port-base", "0", "--workers", str(workers)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("FAIRDROP_")}
     with log_path.open("wb") as log:
         # A killed load test leaves nothing running, and nobody's Ctrl-C but ours stops it.
         return subprocess.Popen(
             _AS_OURSELVES.launching(signal.SIGTERM, program),
             stdout=subprocess.PIPE,
             stderr=log,
-            env=environment,
             process_group=0,
         )
 
@@ -99,7 +104,7 @@ def _deployment(data: DataDir, report: dict[str, Any]) -> Deployment:
     return Deployment(
         data=data,
         urls=report["urls"],
-        claim_pids=report["pids"]["claim"],
+        pids=report["pids"],
         postgres_url=report["postgres_url"],
         redis_url=report["redis_url"],
     )

@@ -18,15 +18,18 @@ CITY_CODE = "330100"
 _CITY_FEN, _PLATFORM_FEN = 7_500_000_000_000, 2_500_000_000_000
 _OPEN_FOR = timedelta(days=1)
 _TIMEOUT_S = 30.0
+_CATEGORY = "general"
+_TERMINALS_OF_A_MERCHANT = 4
+PACK_VOUCHERS = 5
 # The pack of Hangzhou's fifth round in 2020: five vouchers of 10 yuan off 40.
 _PACK = [
     {
         "kind_id": "general-40-10",
         "name": "10 off 40",
-        "category": "general",
+        "category": _CATEGORY,
         "face_fen": 1000,
         "min_spend_fen": 4000,
-        "count": 5,
+        "count": PACK_VOUCHERS,
         "valid_days": 7,
         "refund_policy": "restore",
     }
@@ -47,17 +50,16 @@ class Drop:
 
 
 class Planner:
-    """An operator with a funded programme, who publishes drops of it."""
+    """An operator with a funded programme, who publishes drops of it and enrols merchants in it."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._url = deployment.urls["campaign"]
-        token = DevelopmentIssuer(deployment.data.path).issue(
-            "load-operator", ["operator"], cities=["*"]
-        )
-        self._http = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
-        )
+        issuer = DevelopmentIssuer(deployment.data.path)
+        self._tokens = {
+            role: issuer.issue(f"load-{role}", [role], cities=["*"])
+            for role in ("operator", "approver")
+        }
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S))
         self._programme_id = ""
 
     async def __aenter__(self) -> Self:
@@ -104,8 +106,31 @@ class Planner:
         await self._post(f"/v1/drops/{drop_id}/publish", None)
         return Drop(UUID(drop_id), quota, closes_at)
 
-    async def _post(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        async with self._http.post(self._url + path, json=body) as answer:
+    async def enrol_terminals(self, count: int) -> list[tuple[str, str]]:
+        """Return key id and secret of terminals of approved merchants of the programme."""
+        keys = []
+        merchant = ""
+        for number in range(count):
+            if number % _TERMINALS_OF_A_MERCHANT == 0:
+                terms = {
+                    "name": f"Shop {number // _TERMINALS_OF_A_MERCHANT}",
+                    "city_code": CITY_CODE,
+                    "categories": [_CATEGORY],
+                    "programmes": [self._programme_id],
+                }
+                merchant = (
+                    "/v1/merchants/" + (await self._post("/v1/merchants", terms))["merchant_id"]
+                )
+                await self._post(f"{merchant}/approve", None, role="approver")
+            issued = await self._post(f"{merchant}/terminals", {})
+            keys.append((issued["key_id"], issued["secret"]))
+        return keys
+
+    async def _post(
+        self, path: str, body: dict[str, Any] | None, *, role: str = "operator"
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._tokens[role]}"}
+        async with self._http.post(self._url + path, json=body, headers=headers) as answer:
             text = await answer.text()
             if not answer.ok:
                 raise LoadTestError(f"POST {path} was answered {answer.status}: {text}")

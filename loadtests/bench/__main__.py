@@ -19,10 +19,8 @@ from loadtests.bench.wrk import Load
 from loadtests.deployment import deployed
 from loadtests.faults import LoadTestError
 from loadtests.planning import Planner
-from loadtests.provenance import provenance
+from loadtests.provenance import RESULTS, keep_result, provenance
 from loadtests.verdict import audit_books, broken
-
-RESULTS = Path(__file__).parents[1] / "results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ async def bench(console: Console, load: Load, rounds: int, results: Path) -> Out
             made_at=made_at,
             origin=origin,
         )
-        path = report.write(content, results, made_at=made_at, commit=origin.commit)
+        path = keep_result("bench", content, results, made_at=made_at, commit=origin.commit)
         console.print(f"Kept in {path}", highlight=False)
     return outcome
 

@@ -1,10 +1,8 @@
 """The result for people (a table) and for later comparison (a file)."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -100,11 +98,3 @@ def _figure(one: Measured) -> dict[str, object]:
         "answers": dict(one.answers),
         "socket_errors": one.socket_errors,
     }
-
-
-def write(content: dict[str, object], folder: Path, *, made_at: datetime, commit: str) -> Path:
-    """Keep a result as `bench-<date>-<commit>.json`, replacing an earlier one of that day."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"bench-{made_at:%Y-%m-%d}-{commit}.json"
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    return path

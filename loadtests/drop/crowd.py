@@ -1,7 +1,7 @@
 """The crowd of a timed drop, for Locust: everybody waits for T-0, then everybody claims.
 
 A resident trades the JWT for a pass beforehand, claims at T-0, asks again as often and as late as
-told, and a winner asks once more to be given the same claim. Run by `python -m loadtests.drop`.
+told, and a winner asks once more to be given the same claim. Run by `python -m loadtests`.
 """
 
 import json
@@ -17,7 +17,8 @@ from locust.contrib.fasthttp import ResponseContextManager
 from locust.exception import StopUser
 from locust.runners import Runner
 
-from loadtests.drop.record import PLAN_VARIABLE, Plan, Record, dump_record, load_plan
+from loadtests.drop.record import Plan, Record
+from loadtests.handing_over import PLAN_VARIABLE, RECORD_VARIABLE, dump, load
 from shared.clock import Clock
 
 _ATTEMPTS_MAX = 60
@@ -44,7 +45,7 @@ class Crowd:
 
 
 def _prepare(environment: Any, **_: object) -> None:  # noqa: ANN401 - Locust's own
-    Crowd.plan = load_plan(Path(os.environ[PLAN_VARIABLE]))
+    Crowd.plan = load(Plan, Path(os.environ[PLAN_VARIABLE]))
     Crowd.tokens = Path(Crowd.plan.tokens_path).read_text().split()
     Crowd.runner = environment.runner
     gevent.spawn(_open)
@@ -57,7 +58,7 @@ def _open() -> None:
 
 
 def _keep(**_: object) -> None:
-    dump_record(_record, Path(Crowd.plan.record_path))
+    dump(_record, Path(os.environ[RECORD_VARIABLE]))
 
 
 def _after_opening_ms() -> float:

@@ -1,11 +1,7 @@
-"""What passes between the load test and its crowd, which runs as a process of Locust."""
+"""What passes between the load test and the crowd of a drop."""
 
-import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-
-PLAN_VARIABLE = "LOADTEST_PLAN"
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +12,6 @@ class Plan:
     opens_at_us: int
     residents: int
     tokens_path: str
-    record_path: str
 
 
 @dataclass(slots=True)
@@ -33,23 +28,6 @@ class Record:
     acknowledged: list[tuple[str, int]] = field(default_factory=list)
     final_answer_ms: list[float] = field(default_factory=list)
 
-
-def dump_plan(plan: Plan, path: Path) -> None:
-    path.write_text(json.dumps(asdict(plan)))
-
-
-def load_plan(path: Path) -> Plan:
-    return Plan(**json.loads(path.read_text()))
-
-
-def dump_record(record: Record, path: Path) -> None:
-    # Not asdict, which cannot copy a Counter.
-    kept = {one.name: getattr(record, one.name) for one in fields(record)}
-    path.write_text(json.dumps(kept))
-
-
-def load_record(path: Path) -> Record:
-    kept = json.loads(path.read_text())
-    kept["answers"] = Counter(kept["answers"])
-    kept["acknowledged"] = [(claim_id, serial) for claim_id, serial in kept["acknowledged"]]
-    return Record(**kept)
+    def __post_init__(self) -> None:
+        self.answers = Counter(self.answers)
+        self.acknowledged = [(claim_id, serial) for claim_id, serial in self.acknowledged]

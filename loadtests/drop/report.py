@@ -1,20 +1,9 @@
 """What the crowd met, as a table, and what was wrong with it."""
 
-from collections.abc import Sequence
-from statistics import quantiles
-
 from rich.table import Table
 
 from loadtests.drop.record import Record
-
-_PERCENT = 100
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the value that `percent` of 100 do not exceed, nan for no values at all."""
-    if len(values) < 2:  # noqa: PLR2004 - quantiles of fewer are not defined
-        return values[0] if values else float("nan")
-    return quantiles(values, n=_PERCENT, method="inclusive")[percent - 1]
+from loadtests.percentiles import percentile, summary
 
 
 def table(record: Record, *, residents: int, packs: int) -> Table:
@@ -31,6 +20,15 @@ def table(record: Record, *, residents: int, packs: int) -> Table:
     slowest_ms = max(record.final_answer_ms, default=float("nan"))
     shown.add_row("final answer after T-0, the last", f"{slowest_ms:,.0f} ms")
     return shown
+
+
+def figures(record: Record) -> dict[str, object]:
+    """Return what is worth keeping of a crowd."""
+    return {
+        "waiting_at_opening": record.waiting_at_opening,
+        "answers": dict(record.answers.most_common()),
+        "final_answer_after_opening_ms": summary(record.final_answer_ms),
+    }
 
 
 def faults_of_crowd(record: Record, *, residents: int, packs: int) -> list[str]:

@@ -26,7 +26,7 @@ from loadtests.bench.figures import (
 from loadtests.bench.pinning import Pinning, Scheduled, scheduled
 from loadtests.bench.wrk import Load, Run
 from loadtests.faults import LoadTestError
-from loadtests.provenance import Provenance
+from loadtests.provenance import Provenance, keep_result
 
 MADE_AT = datetime(2026, 5, 1, 2, tzinfo=UTC)
 ORIGIN = Provenance(
@@ -38,6 +38,7 @@ ORIGIN = Provenance(
     memory_gib=8.0,
     system="Linux 6.1",
     python="3.11.7",
+    load_before=0.1,
 )
 
 
@@ -132,7 +133,7 @@ def test_the_result_is_kept_with_its_origin(tmp_path: Path) -> None:
         made_at=MADE_AT,
         origin=ORIGIN,
     )
-    path = report.write(content, tmp_path / "results", made_at=MADE_AT, commit="0123abc")
+    path = keep_result("bench", content, tmp_path / "results", made_at=MADE_AT, commit="0123abc")
     assert path.name == "bench-2026-05-01-0123abc.json"
     kept = json.loads(path.read_text())
     assert kept["origin"]["dirty"] is True

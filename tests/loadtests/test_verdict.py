@@ -1,8 +1,13 @@
 """A load test must be able to find what it looks for."""
 
+import pytest
+
 from loadtests.drop.record import Record
-from loadtests.drop.report import faults_of_crowd, percentile
-from loadtests.verdict import Acknowledged, broken, compare
+from loadtests.drop.report import faults_of_crowd
+from loadtests.percentiles import percentile, summary
+from loadtests.tills.record import Record as TillsRecord
+from loadtests.tills.report import faults_of_crowd as faults_of_tills
+from loadtests.verdict import Acknowledged, Redeemed, broken, compare, compare_redemptions
 from shared.bookkeeping.invariants import Check
 
 CLAIMS = [Acknowledged(f"claim-{serial}", serial) for serial in (1, 2, 3)]
@@ -79,8 +84,56 @@ def test_a_gap_in_the_serials_is_told() -> None:
     assert "without a gap" in fault
 
 
+def redeemed(name: str, state: str = "captured", *, captures: int = 1, at: int = 0) -> Redeemed:
+    return Redeemed(name, "claim", at, state, captures, captures)
+
+
+BOOKED = [redeemed("r-1"), redeemed("r-2", "released", captures=0, at=1)]
+TOLD = {"r-1": "captured", "r-2": "released"}
+
+
+def test_redemptions_that_are_as_they_were_told_are_sound() -> None:
+    assert compare_redemptions(BOOKED, TOLD) == []
+
+
+@pytest.mark.parametrize(
+    ("ledger", "tills", "fault"),
+    [
+        (BOOKED[1:], TOLD, "1 acknowledged redemptions are not there: r-1"),
+        (BOOKED, {"r-1": "captured"}, "1 redemptions that no till was told of: r-2"),
+        (BOOKED, {**TOLD, "r-2": "captured"}, "r-2 is released, told captured"),
+        ([redeemed("r-1", captures=0), BOOKED[1]], TOLD, "not booked exactly once: r-1"),
+        ([redeemed("r-1", captures=2), BOOKED[1]], TOLD, "not booked exactly once: r-1"),
+        (
+            [*BOOKED, redeemed("r-3")],
+            {**TOLD, "r-3": "captured"},
+            "1 vouchers were redeemed twice: claim 0",
+        ),
+    ],
+)
+def test_each_contradiction_of_the_books_is_found(
+    ledger: list[Redeemed], tills: dict[str, str], fault: str
+) -> None:
+    [found] = compare_redemptions(ledger, tills)
+    assert fault in found
+
+
+def test_each_thing_that_goes_wrong_at_the_tills_is_told() -> None:
+    assert faults_of_tills(TillsRecord(served=2), customers=2) == []
+    wrong = TillsRecord(served=1, undecided=1, contradictions=["two won"])
+    assert faults_of_tills(wrong, customers=2) == [
+        "only 1 of 2 customers were served",
+        "1 customers never had a final answer",
+        "1 contradictions: two won",
+    ]
+
+
 def test_percentiles() -> None:
     values = [float(value) for value in range(101)]
     assert [percentile(values, percent) for percent in (50, 95, 99)] == [50.0, 95.0, 99.0]
     assert percentile([7.0], 99) == 7.0
     assert percentile([], 99) != percentile([], 99)  # nan: nobody had an answer
+
+
+def test_a_summary_has_the_largest_value() -> None:
+    assert summary([1.0, 2.0, 3.04]) == {"p50": 2.0, "p95": 2.9, "p99": 3.0, "max": 3.0}
