@@ -17,7 +17,7 @@ $(READY): requirements.lock pyproject.toml
 		{ echo "Fairdrop needs Python 3.11 or later; name one with: make setup PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "python could not make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
-	@echo "Installing the locked dependencies into $(VENV) (about half a minute, once) ..."
+	@echo "Installing the locked dependencies into $(VENV) (about a minute, once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
